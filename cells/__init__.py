@@ -1,0 +1,1 @@
+"""Transistors, mismatch, SRAM cells, columns and read-outs, built as PySpice circuits."""

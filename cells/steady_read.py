@@ -1,0 +1,106 @@
+"""The steady-state read: cells pull against a resistor until the bit line stands still."""
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prcim.cells.column import BIT_LINE, Column, ColumnDraw, instance, stored_bit, word_line
+from prcim.errors import InputError
+from prcim.spice.deck import Deck
+from prcim.spice.outcome import Outcome
+
+#: Tighter than ngspice's defaults (1e-3, 1 uV, 1 pA), which allow an error of a whole cell on a 0.1 V swing.
+SOLVER = ".options reltol=1e-6 vntol=1e-9 abstol=1e-14\n"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SteadyRead:
+    """One word-line voltage, one DC operating point a read.
+
+    Why not a pulse: half of 64 cells at a few uA empty a 60 fF line by 0.1 V in about 50 ps, less than a pulse has
+    edges. Against a load the line settles by itself, and timing drops out of the error.
+
+    Attributes:
+        v_wl_v: voltage of an active read word line, V.
+        settle_tau: the read lasts so many time constants of the line; 7 leave 0.1 % of the swing.
+
+    Example:
+        >>> SteadyRead(v_wl_v=0.4).settle_tau
+        7.0
+    """
+
+    v_wl_v: float
+    settle_tau: float = 7.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.v_wl_v <= 2:
+            raise InputError(f"v_wl_v is {self.v_wl_v} V; an active word line needs more than 0 and at most 2 V")
+        if self.settle_tau < 5:
+            raise InputError(f"settle_tau is {self.settle_tau}; a steady state takes at least 5 time constants")
+
+    def t_read_s(self, column: Column) -> float:
+        """Time that one read takes, s."""
+        return self.settle_tau * column.tau_s
+
+    def deck(self, column: Column, draw: ColumnDraw, inputs: NDArray[np.int8]) -> Deck:
+        """A deck that reads one column once for every input vector.
+
+        The vectors are the points of a DC sweep. Each point starts from the solution before it, so vectors that
+        differ in few rows from their neighbours are solved in a third of the time of a fresh operating point, and
+        the cells keep their data.
+
+        Args:
+            column, draw: the column.
+            inputs: +1 or -1, shape (shots, n_used).
+
+        Returns:
+            The deck; it keeps the bit line, the load's current and every cell's storage node.
+        """
+        shots = inputs.shape[0]
+        circuit = column.circuit(draw, f"prcim {column.rows}-row column, {shots} steady-state reads")
+        circuit.V("shot", "shot", 0, 0)
+        active = np.zeros((shots, column.rows, 2), dtype=np.bool_)
+        active[:, : column.n_used] = inputs[:, :, None] == np.array([1, -1])
+        # As text: PySpice would put braces around the expression.
+        drivers = "".join(
+            f"b{word_line(row, twin)} {word_line(row, twin)} 0 v=pwl(v(shot),{_corners(active[:, row, twin] * self.v_wl_v)})\n"
+            for row, twin in _cells(column)
+        )
+        saved = [f"v({BIT_LINE})", "i(vload)"]
+        saved += [f"v(x{instance(row, twin)}.{column.cell.storage})" for row, twin in _cells(column)]
+        return Deck(
+            netlist=f"{circuit}\n{drivers}{SOLVER}", save=tuple(saved), analyses=(f"dc vshot 0 {shots - 1} 1",)
+        )
+
+    def result(
+        self, column: Column, draw: ColumnDraw, outcome: Outcome
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """What `deck` measured, up to the first read that did not converge.
+
+        Returns:
+            Bit-line voltage, V; current through the load, A; whether every cell still holds its data; each of shape
+            (reads that were solved,).
+        """
+        values = outcome.values
+        if not values:
+            return np.empty(0), np.empty(0), np.empty(0, dtype=np.bool_)
+        stored = np.array([[stored_bit(draw.weights[row], twin)] for row, twin in _cells(column)])
+        levels_v = np.array([values[f"v(x{instance(row, twin)}.{column.cell.storage})"] for row, twin in _cells(column)])
+        held = np.all(np.abs(levels_v / column.technology.vdd_v - stored) < 0.2, axis=0)
+        return values[f"v({BIT_LINE})"], -values["i(vload)"], held
+
+
+def _cells(column: Column) -> list[tuple[int, int]]:
+    """(row, twin) of every cell."""
+    return [(row, twin) for row in range(column.rows) for twin in (0, 1)]
+
+
+def _corners(levels_v: NDArray[np.float64]) -> str:
+    """Arguments of pwl() for a voltage that takes these values at 0, 1, 2, ...: only points beside a change."""
+    change = np.flatnonzero(np.diff(levels_v))
+    points = np.unique(np.concatenate(([0, len(levels_v)], change, change + 1)))
+    levels_v = np.append(levels_v, levels_v[-1])
+    return ",".join(f"{k},{levels_v[k]:.6g}" for k in points)

@@ -1,0 +1,1 @@
+"""Plans, Monte-Carlo runs, samples, statistics and tables of partial-sum errors."""

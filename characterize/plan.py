@@ -1,0 +1,280 @@
+"""Everything that decides a result, in one value with an identity."""
+
+import hashlib
+import json
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from prcim.cells.column import Column
+from prcim.cells.mismatch import Mismatch
+from prcim.cells.registry import CELLS
+from prcim.cells.steady_read import SteadyRead
+from prcim.cells.technology import Technology, own_technology
+from prcim.errors import InputError
+from prcim.spice.library import read_library
+
+#: Goes up whenever a deck changes, so that samples of the old deck are never mixed with those of the new one.
+DECK_VERSION = 1
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of a plan: frozen, and without room for a key that nobody reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TechnologyPlan(Section):
+    """Transistors and conditions; the project's own cards unless `models` names a file."""
+
+    flavour: Literal["sram", "hp"] = "sram"
+    models: str | None = None
+    nmos: str | None = None
+    pmos: str | None = None
+    vdd_v: float = 1.1
+    temp_c: float = 27.0
+
+    @model_validator(mode="after")
+    def _own_or_named(self) -> Self:
+        given = [self.models is not None, self.nmos is not None, self.pmos is not None]
+        if any(given) and not all(given):
+            raise ValueError("models, nmos and pmos belong together: give all three or none")
+        return self
+
+
+class MismatchPlan(Section):
+    """Pelgrom coefficients in the pair convention, global spreads, spread of the load."""
+
+    a_vt_v_m: float = 3.5e-9
+    a_beta_m: float = 1.0e-8
+    global_sigma_vt_v: float = 0.015
+    global_correlation: float = 0.5
+    load_rel_sigma: Annotated[float, Field(ge=0, le=0.2)] = 0.01
+
+
+class ColumnPlan(Section):
+    """The column and what hangs on its bit line."""
+
+    cell: str = "8t"
+    rows: int = 64
+    n_used: int | None = None
+    c_bl_cell_f: Positive = 0.3e-15
+    c_bl_fixed_f: Positive = 20e-15
+    r_bl_row_ohm: Positive = 2.0
+
+
+class ReadPlan(Section):
+    """The steady-state read; the load follows from the swing."""
+
+    mode: Literal["steady"] = "steady"
+    v_wl_v: Positive = 0.35
+    swing_v: Positive = 0.12
+    settle_tau: float = 7.0
+    comparator_noise_v: Annotated[float, Field(ge=0)] = 1.0e-3
+    i_line_max_a: Positive = 2.0e-3
+
+
+class ReferencePlan(Section):
+    """Where thresholds come from: fixed voltages, or the mean of replica columns on the same die."""
+
+    kind: Literal["ideal", "replica"] = "replica"
+    replicas: Annotated[int, Field(ge=1)] = 16
+
+
+class SamplingPlan(Section):
+    """How much is simulated."""
+
+    sums: Annotated[int, Field(ge=3)] = 17
+    columns: Annotated[int, Field(ge=4)] = 128
+    patterns: Annotated[int, Field(ge=2)] = 4
+    chips: Annotated[int, Field(ge=2)] = 16
+    cells: Annotated[int, Field(ge=16)] = 512
+    failures_max: Annotated[float, Field(ge=0, le=1)] = 0.001
+
+
+class Plan(Section):
+    """A characterization from beginning to end.
+
+    Every field has a default; a TOML file names those that differ.
+
+    Example:
+        >>> plan = named_plan("8t-64")
+        >>> plan.sampling.columns, plan.n_used
+        (128, 64)
+        >>> plan.changed(["rows=128", "seed=3"]).column.rows
+        128
+    """
+
+    name: Name
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    technology: TechnologyPlan = TechnologyPlan()
+    mismatch: MismatchPlan = MismatchPlan()
+    column: ColumnPlan = ColumnPlan()
+    read: ReadPlan = ReadPlan()
+    reference: ReferencePlan = ReferencePlan()
+    sampling: SamplingPlan = SamplingPlan()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.column.cell not in CELLS:
+            raise ValueError(f"column.cell is {self.column.cell!r}; known cells are: {', '.join(CELLS)}")
+        if not 1 <= self.column.rows <= 1024:
+            raise ValueError(f"column.rows is {self.column.rows}; a column has 1 to 1024 rows")
+        if not 1 <= self.n_used <= self.column.rows:
+            raise ValueError(f"column.n_used is {self.n_used}; it must lie in 1..rows, and rows is {self.column.rows}")
+        if self.sampling.sums > self.n_used + 1:
+            raise ValueError(f"sampling.sums is {self.sampling.sums}; {self.n_used} inputs have {self.n_used + 1} sums")
+        if self.read.swing_v >= self.technology.vdd_v:
+            raise ValueError(f"read.swing_v is {self.read.swing_v} V; it must be below vdd_v, {self.technology.vdd_v} V")
+        return self
+
+    @property
+    def n_used(self) -> int:
+        """Rows that carry weights; all of them unless said otherwise."""
+        return self.column.rows if self.column.n_used is None else self.column.n_used
+
+    @property
+    def n_on(self) -> tuple[int, ...]:
+        """The numbers of conducting cells that are simulated, evenly spaced from none to all."""
+        count = self.sampling.sums
+        return tuple(round(i * self.n_used / (count - 1)) for i in range(count))
+
+    def make_technology(self) -> Technology:
+        """The technology that the plan names.
+
+        Raises:
+            InputError: its model file is missing, or lacks a model.
+        """
+        t = self.technology
+        if t.models is None or t.nmos is None or t.pmos is None:
+            return own_technology(flavour=t.flavour, vdd_v=t.vdd_v, temp_c=t.temp_c)
+        library = read_library(Path(t.models))
+        return Technology(library=library, nmos=t.nmos, pmos=t.pmos, vdd_v=t.vdd_v, temp_c=t.temp_c)
+
+    def make_mismatch(self) -> Mismatch:
+        """The spreads that the plan names."""
+        return Mismatch(**self.mismatch.model_dump(exclude={"load_rel_sigma"}))
+
+    def make_read(self) -> SteadyRead:
+        """The read that the plan names."""
+        return SteadyRead(v_wl_v=self.read.v_wl_v, settle_tau=self.read.settle_tau)
+
+    def make_column(self, load_ohm: float) -> Column:
+        """The column that the plan names, with a load that was found for its swing."""
+        c = self.column
+        return Column(
+            technology=self.make_technology(),
+            cell=CELLS[c.cell](),
+            rows=c.rows,
+            n_used=self.n_used,
+            load_ohm=load_ohm,
+            load_rel_sigma=self.mismatch.load_rel_sigma,
+            c_bl_cell_f=c.c_bl_cell_f,
+            c_bl_fixed_f=c.c_bl_fixed_f,
+            r_bl_row_ohm=c.r_bl_row_ohm,
+        )
+
+    def changed(self, settings: list[str]) -> "Plan":
+        """This plan with some fields set, each as "key=value"; a key needs its section only where it is ambiguous.
+
+        Raises:
+            InputError: a key is unknown or a value is not allowed.
+        """
+        data = self.model_dump()
+        for setting in settings:
+            key, equals, text = setting.partition("=")
+            places = [p for p in _leaves(data) if key in (p[-1], ".".join(p))]
+            if not equals or len(places) != 1:
+                known = ", ".join(".".join(p) for p in _leaves(data))
+                problem = "is not of the form key=value" if not equals else "is not a key of a plan"
+                problem = f"fits {len(places)} keys" if len(places) > 1 else problem
+                raise InputError(f"setting {setting!r} {problem}; the keys are: {known}")
+            target = data
+            for part in places[0][:-1]:
+                target = target[part]
+            target[places[0][-1]] = _value(text)
+        return make_plan(data, origin="the settings")
+
+
+def make_plan(data: dict[str, Any], *, origin: str) -> Plan:
+    """A plan from parsed TOML.
+
+    Raises:
+        InputError: a field is unknown or has a value that is not allowed; the message names it.
+    """
+    try:
+        return Plan.model_validate(data)
+    except ValidationError as error:
+        problems = []
+        for item in error.errors(include_url=False):
+            place = ".".join(str(part) for part in item["loc"])
+            got = "" if isinstance(item["input"], dict) else f" (got {item['input']!r})"
+            problems.append(f"{place}{': ' if place else ''}{item['msg'].removeprefix('Value error, ')}{got}")
+        raise InputError(f"{origin}: " + "; ".join(problems)) from None
+
+
+def named_plan(name: str) -> Plan:
+    """A plan that comes with the package, or a TOML file.
+
+    Args:
+        name: one of `plan_names()`, or a path that ends in .toml.
+
+    Raises:
+        InputError: there is no such plan, or it is wrong.
+    """
+    if name.endswith(".toml"):
+        try:
+            text = Path(name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"plan file {name} cannot be read ({error})") from error
+    elif name in plan_names():
+        text = (files("prcim.characterize") / "plans" / f"{name}.toml").read_text(encoding="utf-8")
+    else:
+        raise InputError(f"there is no plan {name!r}; known plans are: {', '.join(plan_names())}, or give a .toml file")
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"plan {name} is not valid TOML: {error}") from error
+    return make_plan(data, origin=f"plan {name}")
+
+
+def plan_names() -> list[str]:
+    """Names of the plans that come with the package."""
+    folder = files("prcim.characterize") / "plans"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def plan_id(plan: Plan, *, simulator: str) -> str:
+    """SHA-256 of the plan's canonical JSON with the model file's checksum, engine, deck and simulator version.
+
+    The name is left out: two plans that say the same are the same.
+    """
+    content = {
+        "plan": plan.model_dump(exclude={"name": True, "technology": {"models": True}}),
+        "models_sha256": plan.make_technology().library.sha256,
+        "engine": "column",
+        "deck_version": DECK_VERSION,
+        "simulator": simulator,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _leaves(data: dict[str, Any]) -> list[tuple[str, ...]]:
+    places: list[tuple[str, ...]] = []
+    for key, value in data.items():
+        places += [(key, *rest) for rest in _leaves(value)] if isinstance(value, dict) else [(key,)]
+    return places
+
+
+def _value(text: str) -> Any:
+    """A value as TOML would read it, else the text itself, so that a word needs no quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -1,0 +1,122 @@
+"""The simulator's door: a deck goes in, an outcome comes out. Nothing else in prcim starts ngspice."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from prcim.errors import InputError
+from prcim.spice.deck import RESULT, Deck
+from prcim.spice.outcome import Outcome
+from prcim.spice.raw import read_raw
+
+OLDEST_VERSION = 34
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ngspice:
+    """An ngspice executable that was seen to run.
+
+    Attributes:
+        path: the executable.
+        version: its major version, e.g. "39".
+
+    Example:
+        >>> ngspice = find_ngspice()
+        >>> netlist = "* divider\\nv1 a 0 1\\nr1 a b 1k\\nr2 b 0 1k"
+        >>> deck = Deck(netlist=netlist, save=("v(b)",), analyses=("dc v1 0 2 1",))
+        >>> ngspice.run(deck).values["v(b)"].round(6).tolist()
+        [0.0, 0.5, 1.0]
+    """
+
+    path: str
+    version: str
+
+    def run(self, deck: Deck, *, timeout_s: float = 120.0) -> Outcome:
+        """Runs one deck in a process of its own and reads back everything that the deck saves.
+
+        Args:
+            deck: circuit, vectors to keep, analyses.
+            timeout_s: wall-clock limit, s; a simulator that hangs is killed with all it started.
+
+        Returns:
+            The outcome. It never raises for what the simulator does: a failed run is an outcome too.
+        """
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="prcim-") as folder:
+            work = Path(folder)
+            (work / "deck.cir").write_text(deck.text, encoding="utf-8")
+            command = [self.path, "-n", "-b", "-o", "out.log", "deck.cir"]
+            # A session of its own: a Ctrl-C in the terminal reaches Python first, which then ends this process.
+            process = subprocess.Popen(
+                command,
+                cwd=work,
+                env={**os.environ, "LC_ALL": "C"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            try:
+                code: int | None = process.wait(timeout=timeout_s)
+            except subprocess.TimeoutExpired:
+                code = None
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            log_file = work / "out.log"
+            log = log_file.read_text(encoding="utf-8", errors="replace") if log_file.exists() else ""
+            plots = read_raw(work / RESULT)
+        seconds = time.monotonic() - started
+        if code is None:
+            status = f"timeout: ngspice gave no answer within {timeout_s:.0f} s"
+        elif code < 0:
+            status = f"killed: ngspice was ended by signal {-code}"
+        elif not plots:
+            status = f"failed: {_reason(log)}"
+        else:
+            status = "ok"
+        return Outcome(status=status, plots=plots, seconds=seconds, log=log)
+
+
+def find_ngspice() -> Ngspice:
+    """The ngspice of `PRCIM_NGSPICE`, else the one on the PATH.
+
+    Raises:
+        InputError: there is none, it does not run, or it is older than the oldest that was tried.
+    """
+    wanted = os.environ.get("PRCIM_NGSPICE", "ngspice")
+    path = shutil.which(wanted)
+    if path is None:
+        raise InputError(
+            f"ngspice was not found (looked for {wanted!r} on the PATH); install it with "
+            "`sudo apt install ngspice`, `brew install ngspice` or `conda install -c conda-forge ngspice`, "
+            "or name it in PRCIM_NGSPICE"
+        )
+    try:
+        answer = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InputError(f"{path} does not run as ngspice ({error}); reinstall it or name another in PRCIM_NGSPICE") from error
+    match = re.search(r"ngspice-(\d+)", answer.stdout + answer.stderr)
+    if match is None:
+        raise InputError(f"{path} does not say that it is ngspice; name the right one in PRCIM_NGSPICE")
+    if int(match.group(1)) < OLDEST_VERSION:
+        raise InputError(f"{path} is ngspice {match.group(1)}; prcim needs {OLDEST_VERSION} or newer")
+    return Ngspice(path=path, version=match.group(1))
+
+
+def _reason(log: str) -> str:
+    """The first line in which the simulator itself says what went wrong."""
+    for line in log.splitlines():
+        if re.search(r"error|fatal|singular|iteration limit|no convergence|aborted|can't find|unknown", line, re.IGNORECASE):
+            return line.strip()[:200]
+    return "ngspice wrote no result and no reason"
