@@ -75,12 +75,12 @@ types: $(READY) ## mypy, strict
 
 # What an earlier build left there would be packed again.
 wheel: $(READY) ## build the wheel into dist
-	rm -rf build/wheel dist
-	$(PY) -m build --wheel --no-isolation --outdir dist . >build/wheel.log 2>&1 || { cat build/wheel.log >&2; exit 1; }
-	@ls dist
+	@rm -rf build/wheel dist && mkdir -p build/wheel
+	@$(PY) -m build --wheel --no-isolation --outdir dist . >build/wheel/log 2>&1 || { cat build/wheel/log >&2; exit 1; }
+	@ls dist/*
 
 clean: ## remove what the tools leave; results in build/ and .venv stay
-	rm -rf dist build/wheel build/wheel.log build/notebooks *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf dist build/wheel build/notebooks *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 ngspice:

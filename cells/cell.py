@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from PySpice.Spice.Netlist import SubCircuit
 
 from prcim.cells.technology import Technology
@@ -52,3 +54,16 @@ class Cell(ABC):
                 raw_spice=f"w={t.w_m:.6g} l={t.l_m:.6g} delvto={{{sign}dvt_{t.name}}} mulu0={{mu_{t.name}}}",
             )  # fmt: skip
         return circuit
+
+    def shifts(self, dvt_v: NDArray[np.float64], mu: NDArray[np.float64]) -> dict[str, str]:
+        """Parameters of one instance of `subcircuit`.
+
+        Args:
+            dvt_v: growth of each threshold's magnitude, V, shape (transistors,).
+            mu: factor on each mobility, shape (transistors,).
+        """
+        values: dict[str, str] = {}
+        for t, dvt, factor in zip(self.transistors, dvt_v, mu, strict=True):
+            values[f"dvt_{t.name}"] = f"{dvt:.6g}"
+            values[f"mu_{t.name}"] = f"{factor:.6g}"
+        return values

@@ -115,7 +115,8 @@ class Column:
         circuit.raw_spice += self.technology.library.text.rstrip("\n") + "\n"
         circuit.raw_spice += f".temp {self.technology.temp_c:.6g}\n"
         circuit.subcircuit(self.cell.subcircuit(self.technology))
-        circuit.V("load", "vddl", 0, vdd_v)
+        # The AC part is what a noise analysis refers to; nothing else looks at it.
+        circuit.V("load", "vddl", 0, f"dc {vdd_v:.6g} ac 1")
         circuit.V("cell", "vdd", 0, vdd_v)
         # Between writes the write bit lines wait at the supply, the write word line at ground.
         circuit.V("bl", "bl", 0, vdd_v)
@@ -130,11 +131,9 @@ class Column:
             circuit.C(f"bl{row}", line, 0, 2 * self.c_bl_cell_f)
             for twin in (0, 1):
                 nodes = {**shared, self.cell.read_bit_line: line, self.cell.read_word_line: word_line(row, twin)}
-                values = zip(self.cell.transistors, draw.dvt_v[row, twin], draw.mu[row, twin], strict=True)
-                shifts = {k: v for t, dvt, mu in values for k, v in ((f"dvt_{t.name}", dvt), (f"mu_{t.name}", mu))}
                 circuit.X(
                     instance(row, twin), self.cell.name, *(nodes[port] for port in self.cell.ports),
-                    **{name: f"{value:.6g}" for name, value in shifts.items()},
+                    **self.cell.shifts(draw.dvt_v[row, twin], draw.mu[row, twin]),
                 )  # fmt: skip
         circuit.raw_spice += self._nodesets(draw)
         return circuit

@@ -1,10 +1,12 @@
 """The steady-state read: cells pull against a resistor until the bit line stands still."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
+from PySpice.Spice.Netlist import Circuit
 
 from prcim.cells.column import BIT_LINE, Column, ColumnDraw, instance, stored_bit, word_line
 from prcim.errors import InputError
@@ -13,6 +15,10 @@ from prcim.spice.outcome import Outcome
 
 #: Tighter than ngspice's defaults (1e-3, 1 uV, 1 pA), which allow an error of a whole cell on a 0.1 V swing.
 SOLVER = ".options reltol=1e-6 vntol=1e-9 abstol=1e-14\n"
+#: Word-line edges, s. Assumption: two inverter delays at 65 nm.
+EDGE_S = 20e-12
+#: From where flicker noise counts as an offset that calibration sees, to beyond the line's bandwidth. Assumption.
+NOISE_BAND_HZ = (1e3, 1e12)
 
 
 @final
@@ -74,6 +80,79 @@ class SteadyRead:
         return Deck(
             netlist=f"{circuit}\n{drivers}{SOLVER}", save=tuple(saved), analyses=(f"dc vshot 0 {shots - 1} 1",)
         )
+
+    def probe_deck(self, column: Column, v_bl_v: float) -> Deck:
+        """A deck that holds the bit line of a column without mismatch at `v_bl_v` with all cells on."""
+        circuit = column.circuit(column.nominal_draw(), "prcim current of all cells at a given bit-line voltage")
+        circuit.V("probe", BIT_LINE, 0, v_bl_v)
+        self._drive(column, circuit, np.ones(column.n_used, dtype=np.int8), pulse=None)
+        # The load is there too; its share is known.
+        return Deck(netlist=f"{circuit}\n{SOLVER}", save=("i(vprobe)", "i(vload)"), analyses=("op",))
+
+    def noise_deck(self, column: Column, inputs: NDArray[np.int8]) -> Deck:
+        """A deck for the noise of the bit line of a column without mismatch, load and cells together.
+
+        Args:
+            column: the column.
+            inputs: one input vector, shape (n_used,).
+        """
+        circuit = column.circuit(column.nominal_draw(), "prcim noise of the bit line")
+        self._drive(column, circuit, inputs, pulse=None)
+        low, high = NOISE_BAND_HZ
+        noise = f"noise v({BIT_LINE}) vload dec 5 {low:g} {high:g}"
+        return Deck(netlist=f"{circuit}\n{SOLVER}", save=(), analyses=(noise,))
+
+    def transient_deck(self, column: Column, inputs: NDArray[np.int8]) -> Deck:
+        """A deck for one whole read in time: word lines up, the line settles, word lines down, the line recovers.
+
+        Args:
+            column: the column.
+            inputs: one input vector, shape (n_used,).
+        """
+        circuit = column.circuit(column.nominal_draw(), "prcim one read in time")
+        t_read_s = self.t_read_s(column)
+        drivers = self._drive(column, circuit, inputs, pulse=t_read_s)
+        save = (f"v({BIT_LINE})", "i(vload)", "i(vcell)", *(f"i({name})" for name in drivers))
+        step_s, stop_s = t_read_s / 200, 2 * t_read_s
+        return Deck(
+            netlist=f"{circuit}\n.options reltol=1e-4\n",
+            save=save,
+            analyses=(f"tran {step_s:.6g} {stop_s:.6g}",),
+        )
+
+    def energy_j(self, column: Column, values: Mapping[str, NDArray[np.float64]]) -> float:
+        """Energy of the read that `transient_deck` simulated, J.
+
+        Supplies count over the whole read, recovery of the line included. Word-line drivers count until the lines
+        fall: what a line gives back then ends in the driver, not in the supply.
+        """
+        time_s = values["time"]
+        vdd_v = column.technology.vdd_v
+        energy = sum(-vdd_v * float(np.trapezoid(values[name], time_s)) for name in ("i(vload)", "i(vcell)"))
+        up = time_s <= self.t_read_s(column)
+        for name, current_a in values.items():
+            if name.startswith("i(vrwl"):
+                energy -= self.v_wl_v * float(np.trapezoid(current_a[up], time_s[up]))
+        return energy
+
+    def _drive(
+        self, column: Column, circuit: Circuit, inputs: NDArray[np.int8], pulse: float | None
+    ) -> tuple[str, ...]:
+        """Adds a source for every word line: steady, or up from time 0 for `pulse` seconds; names those that are on."""
+        on = []
+        for row, twin in _cells(column):
+            node = word_line(row, twin)
+            if row >= column.n_used or inputs[row] != (1, -1)[twin]:
+                circuit.V(node, node, 0, 0)
+                continue
+            on.append(f"v{node}")
+            if pulse is None:
+                circuit.V(node, node, 0, self.v_wl_v)
+            else:
+                times = (0.0, EDGE_S, pulse, pulse + EDGE_S)
+                points = zip(times, (0.0, self.v_wl_v, self.v_wl_v, 0.0), strict=True)
+                circuit.V(node, node, 0, "pwl(" + " ".join(f"{t:.6g} {v:.6g}" for t, v in points) + ")")
+        return tuple(on)
 
     def result(
         self, column: Column, draw: ColumnDraw, outcome: Outcome

@@ -79,7 +79,7 @@ class Ngspice:
             status = f"timeout: ngspice gave no answer within {timeout_s:.0f} s"
         elif code < 0:
             status = f"killed: ngspice was ended by signal {-code}"
-        elif not plots:
+        elif code > 0 or len(plots) < len(deck.analyses):
             status = f"failed: {_reason(log)}"
         else:
             status = "ok"

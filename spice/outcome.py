@@ -34,6 +34,10 @@ class Outcome:
         """Whether the run says nothing about the circuit: it was killed from outside or ran out of time."""
         return self.status.startswith(("timeout", "killed"))
 
+    def status_or(self, reason: str) -> str:
+        """The status, or `reason` when the run itself was fine but what it should hold is missing."""
+        return reason if self.ok else self.status
+
     @property
     def values(self) -> Mapping[str, NDArray[np.float64]]:
         """The first analysis; empty when there is none."""

@@ -20,7 +20,8 @@ def read_raw(path: Path) -> tuple[Mapping[str, NDArray[np.float64]], ...]:
 
     Returns:
         One mapping for each plot: lower-case vector name -> real values, shape (points,). Complex vectors (AC) keep
-        their real part. Plots without a single point are left out.
+        their real part. Plots without a single point are left out, and so is ngspice's
+        table of constants.
     """
     if not path.exists():
         return ()
@@ -39,7 +40,8 @@ def read_raw(path: Path) -> tuple[Mapping[str, NDArray[np.float64]], ...]:
         there = (len(data) - first) // (8 * width)
         points = min(int(count.group(1)), there) or there
         table = np.frombuffer(data, dtype="<f8", count=points * width, offset=first).reshape(points, width)
-        if points:
+        # After an analysis that failed at once ngspice has only its table of constants to write.
+        if points and "Plotname: Constant values" not in header:
             step = 2 if is_complex else 1
             plots.append({name.lower(): table[:, step * i].copy() for i, name in enumerate(names)})
         start = first + 8 * points * width

@@ -1,0 +1,172 @@
+"""A characterization from the plan to the table: starts, goes on where it was, ends with a file."""
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import filelock
+import pandas as pd
+
+from prcim.characterize.build import build_lut
+from prcim.characterize.chunk import Chunk, chunks
+from prcim.characterize.engine import Engine, size_load
+from prcim.characterize.lut import ErrorLUT
+from prcim.characterize.plan import Plan, plan_id
+from prcim.characterize.samples import read_chunk, read_samples, write_chunk
+from prcim.errors import InputError, RunError
+from prcim.files import write_text
+from prcim.spice.ngspice import Ngspice
+
+#: Called with shots done, shots in all.
+Progress = Callable[[int, int], None]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Characterization:
+    """What a run leaves.
+
+    Attributes:
+        folder: where everything lies.
+        lut: the table, also in `folder`/lut.npz.
+        summary: what `folder`/summary.json holds.
+    """
+
+    folder: Path
+    lut: ErrorLUT
+    summary: dict[str, Any]
+
+
+def run_folder(plan: Plan, ngspice: Ngspice, root: Path) -> Path:
+    """The folder of a plan's run below `root`: NAME-<first 8 of plan_id>."""
+    return root / f"{plan.name}-{plan_id(plan, simulator=f'ngspice-{ngspice.version}')[:8]}"
+
+
+def run_plan(
+    plan: Plan,
+    ngspice: Ngspice,
+    folder: Path,
+    executor: Executor,
+    *,
+    workers: int,
+    progress: Progress = lambda done, total: None,
+    timeout_s: float = 120.0,
+) -> Characterization:
+    """Simulates what is not simulated yet, then makes the table.
+
+    Args:
+        plan: what to do.
+        ngspice: the simulator.
+        folder: where samples and table go; a folder with finished chunks of the same plan is gone on with.
+        executor: where chunks are simulated; `worker_setup` should be its initializer.
+        workers: how many chunks are in flight at a time.
+        progress: called whenever a chunk is done.
+        timeout_s: after this time a simulator counts as hanging, s.
+
+    Raises:
+        InputError: the read is refused, a sample file is damaged, or another run works in the folder.
+        RunError: too many shots fail, ngspice dies or hangs twice in a row, or the disk is full.
+    """
+    started = time.monotonic()
+    identity = plan_id(plan, simulator=f"ngspice-{ngspice.version}")
+    try:
+        (folder / "samples").mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / ".lock", timeout=0)
+        lock.acquire()
+    except filelock.Timeout:
+        raise InputError(f"another run works in {folder}; wait for it or choose another folder with --out") from None
+    except OSError as error:
+        raise RunError(f"cannot work in {folder}: {error.strerror}; choose another folder with --out") from error
+    try:
+        work = chunks(plan)
+        load_ohm = size_load(plan, ngspice, timeout_s=timeout_s)
+        engine = Engine(plan=plan, plan_id=identity, ngspice=ngspice, load_ohm=load_ohm, timeout_s=timeout_s)
+        resumed = _simulate_missing(engine, folder, work, executor, workers, progress)
+        lut = build_lut(plan, identity, engine, read_samples(folder, work, plan_id=identity), f"ngspice-{ngspice.version}")
+        lut.save(folder / "lut.npz")
+        summary = {
+            "plan_id": identity,
+            "engine": "column",
+            "shots": sum(chunk.shots(plan) for chunk in work),
+            "shots_resumed": resumed,
+            "failures": lut.failures,
+            "seconds": round(time.monotonic() - started, 1),
+            # One engine so far: there is nothing that a sample of shots could be held against.
+            "agreement": {"n": 0, "rms_mac": None, "max_mac": None, "spread_ratio": None},
+            "static_share": lut.static_share,
+        }
+        write_text(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+        return Characterization(folder=folder, lut=lut, summary=summary)
+    finally:
+        lock.release()
+
+
+def worker_setup() -> None:
+    """Prepares a worker process: a Ctrl-C is the parent's business, and an end asked for ends the simulator too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
+
+
+def _leave(_signum: int, _frame: object) -> None:
+    raise SystemExit(1)
+
+
+def _simulate_missing(
+    engine: Engine, folder: Path, work: list[Chunk], executor: Executor, workers: int, progress: Progress
+) -> int:
+    """Simulates the chunks that have no file; returns the number of shots that had one."""
+    plan = engine.plan
+    total = sum(chunk.shots(plan) for chunk in work)
+    done, failures = 0, 0
+    missing = []
+    for chunk in work:
+        rows = read_chunk(folder, chunk, plan_id=engine.plan_id)
+        if rows is None:
+            missing.append(chunk)
+        else:
+            done += chunk.shots(plan)
+            failures += _failures(rows)
+    resumed = done
+    _check_failures(failures, total, plan, folder)
+    progress(done, total)
+    pending: dict[Future[pd.DataFrame], Chunk] = {}
+    queue = iter(missing)
+    try:
+        while True:
+            for chunk in queue:
+                pending[executor.submit(engine.simulate, chunk)] = chunk
+                # Two a worker: none waits, and little is queued when something goes wrong.
+                if len(pending) >= 2 * workers:
+                    break
+            if not pending:
+                return resumed
+            finished, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in finished:
+                chunk = pending.pop(future)
+                rows = future.result()
+                write_chunk(folder, chunk, rows)
+                done += chunk.shots(plan)
+                failures += _failures(rows)
+                _check_failures(failures, total, plan, folder)
+                progress(done, total)
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def _failures(rows: pd.DataFrame) -> int:
+    return int((rows["status"] != "ok").sum())
+
+
+def _check_failures(failures: int, total: int, plan: Plan, folder: Path) -> None:
+    limit = plan.sampling.failures_max
+    if failures > limit * total:
+        raise RunError(
+            f"{failures} of {total} shots failed, more than the allowed share {limit:g}; there is no table. The column"
+            f" `status` of {folder / 'samples'}/*.parquet says why; failures_max raises the limit"
+        )

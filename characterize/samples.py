@@ -1,0 +1,64 @@
+"""Simulated shots on disk: Parquet files, one for each chunk, every row of one plan."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from prcim.characterize.chunk import Chunk
+from prcim.errors import InputError
+from prcim.files import replacing
+
+
+def chunk_file(folder: Path, chunk: Chunk) -> Path:
+    """Where a chunk's rows lie."""
+    return folder / "samples" / f"{chunk.name}.parquet"
+
+
+def write_chunk(folder: Path, chunk: Chunk, rows: pd.DataFrame) -> None:
+    """Writes a chunk's rows; the file is whole or not there.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    with replacing(chunk_file(folder, chunk)) as scratch:
+        pq.write_table(pa.Table.from_pandas(rows, preserve_index=False), scratch, write_page_checksum=True)
+
+
+def read_chunk(folder: Path, chunk: Chunk, *, plan_id: str) -> pd.DataFrame | None:
+    """A chunk's rows, or nothing if it was not simulated yet.
+
+    Raises:
+        InputError: the file is damaged or holds rows of another plan.
+    """
+    path = chunk_file(folder, chunk)
+    if not path.exists():
+        return None
+    try:
+        rows: pd.DataFrame = pq.read_table(path, page_checksum_verification=True).to_pandas()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise InputError(f"sample file {path} is damaged ({reason}); delete it, and run again to simulate it anew") from None
+    if "plan_id" not in rows or set(rows["plan_id"]) != {plan_id}:
+        found = ", ".join(sorted(str(i)[:8] for i in set(rows.get("plan_id", ["none"]))))
+        raise InputError(f"sample file {path} belongs to plan {found}, not {plan_id[:8]}; use another folder or delete it")
+    return rows
+
+
+def read_samples(folder: Path, chunks: list[Chunk], *, plan_id: str) -> dict[str, pd.DataFrame]:
+    """All rows of a finished run.
+
+    Returns:
+        Kind -> rows, in the order of the chunks, whatever order they were simulated in.
+
+    Raises:
+        InputError: a file is missing, damaged, or of another plan.
+    """
+    frames: dict[str, list[pd.DataFrame]] = {}
+    for chunk in chunks:
+        rows = read_chunk(folder, chunk, plan_id=plan_id)
+        if rows is None:
+            raise InputError(f"{chunk_file(folder, chunk)} is missing; run the same characterization again to finish it")
+        frames.setdefault(chunk.kind, []).append(rows)
+    return {kind: pd.concat(parts, ignore_index=True) for kind, parts in frames.items()}
