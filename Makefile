@@ -23,9 +23,7 @@ READY := .venv/.ready
 PIP   := $(PY) -m pip --disable-pip-version-check --no-input
 
 # An environment whose interpreter is gone (a system upgrade, a moved checkout) is made again.
-ifeq ($(wildcard $(PY)),)
-$(shell rm -f .venv/.packages $(READY))
-endif
+$(shell [ -x $(PY) ] || rm -f .venv/.packages $(READY))
 
 .DEFAULT_GOAL := help
 # The order of prerequisites is meant: ngspice is looked for before anything long starts.

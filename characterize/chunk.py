@@ -7,7 +7,7 @@ from prcim.characterize.plan import Plan
 
 Kind = Literal["reads", "cells", "chips", "columns"]
 #: How many chips, columns, ... make a chunk: some seconds of work, so that little is lost when a run is killed.
-SIZES: dict[Kind, int] = {"reads": 1, "cells": 10**9, "chips": 8, "columns": 4}
+SIZES: dict[Kind, int] = {"reads": 1, "cells": 10**9, "chips": 6, "columns": 4}
 
 
 @final
@@ -50,7 +50,8 @@ def chunks(plan: Plan) -> list[Chunk]:
     items: dict[Kind, int] = {
         "reads": len(read_sums(plan)),
         "cells": plan.sampling.cells,
-        "chips": plan.sampling.chips,
+        # One more: the die without a shift.
+        "chips": plan.sampling.chips + 1,
         "columns": plan.sampling.columns,
     }
     return [

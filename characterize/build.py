@@ -1,0 +1,185 @@
+"""From simulated shots to the table."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import norm
+from threadpoolctl import threadpool_limits
+
+from prcim.characterize.engine import Engine
+from prcim.characterize.lut import QUANTILES, SCHEMA, ErrorLUT
+from prcim.characterize.plan import Plan
+from prcim.characterize.transfer import TransferCurve
+from prcim.characterize.variance import shrunken_means, variance_components
+from prcim.errors import InputError, RunError
+
+#: Last step of the transfer curve relative to the first, below which a read is refused.
+STEP_RATIO_MIN = 0.4
+REPLICA_STREAM = 5
+
+Floats = NDArray[np.float64]
+
+
+def build_lut(
+    plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataFrame], simulator: str
+) -> ErrorLUT:
+    """Makes the table.
+
+    Args:
+        plan, plan_id: what was simulated.
+        engine: the engine that simulated it; gives sizes.
+        samples: kind -> rows, as `read_samples` returns them.
+        simulator: name and version, for the provenance.
+
+    Raises:
+        InputError: the read is refused, since the transfer curve bends too much.
+        RunError: the column without mismatch could not be simulated.
+    """
+    # One thread, so that sums are added in one order whatever the machine does besides.
+    with threadpool_limits(1):
+        return _build(plan, plan_id, engine, samples, simulator)
+
+
+def _build(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataFrame], simulator: str) -> ErrorLUT:
+    mac = 2.0 * np.array(plan.n_on) - plan.n_used
+    shots = samples["columns"]
+    v_bl_v, good = _cube(shots, plan, mac)
+    curve = TransferCurve(mac=mac, v_bl_v=v_bl_v.mean(axis=(0, 1)))
+    if curve.step_ratio < STEP_RATIO_MIN:
+        raise InputError(
+            f"the last step of the transfer curve is {curve.step_ratio:.2f} of the first (limit {STEP_RATIO_MIN});"
+            " lower swing_v"
+        )
+    err = curve.mac_at(v_bl_v) - mac
+    parts = variance_components(err)
+    patterns = plan.sampling.patterns
+    # The mean over P patterns takes a share of 1/P of the residual variance with it.
+    residual = (err - err.mean(axis=1, keepdims=True)) * np.sqrt(patterns / (patterns - 1))
+    read = _read_figures(samples["reads"], mac)
+    read_sigma = np.hypot(read["noise_v"], plan.read.comparator_noise_v) / curve.slope_v
+    chip_curves, chip_gain = _chips(samples["chips"], plan, v_bl_v, curve)
+    current_a = samples["cells"].query("status == 'ok'")["i_cell_a"].to_numpy()
+    if len(current_a) < QUANTILES // 16:
+        raise RunError("too few read currents of single cells could be simulated; see samples/cells-*.parquet")
+    column = engine.column
+    t_read_s = engine.plan.make_read().t_read_s(column)
+    meta: dict[str, Any] = {
+        "schema": SCHEMA,
+        "plan_id": plan_id,
+        "plan": plan.model_dump(exclude={"technology": {"models"}}),
+        "models_sha256": column.technology.library.sha256,
+        "engine": "column",
+        "simulator": simulator,
+        "readout": "none",
+        "rows": plan.column.rows,
+        "n_used": plan.n_used,
+        "load_ohm": float(f"{engine.load_ohm:.6g}"),
+        "c_bl_f": float(f"{column.c_bl_f:.6g}"),
+        "t_read_s": float(f"{t_read_s:.6g}"),
+        "step_ratio": round(curve.step_ratio, 4),
+        "swing_v": float(f"{curve.v_bl_v[0] - curve.v_bl_v[-1]:.6g}"),
+        "i_cell_a": float(f"{current_a.mean():.6g}"),
+        "rel_sigma_cell": float(f"{current_a.std(ddof=1) / current_a.mean():.6g}"),
+        "comparator_noise_v": plan.read.comparator_noise_v,
+        "noise_source": "line, load and cells: ngspice .noise; comparator: assumption",
+    }
+    return ErrorLUT(
+        mac=mac,
+        transfer_v=curve.v_bl_v,
+        slope_v=curve.slope_v,
+        bank=shrunken_means(err, parts),
+        residual_q=_quantiles(residual.reshape(-1, len(mac))),
+        total_q=_total_quantiles(err.reshape(-1, len(mac)), read_sigma),
+        read_sigma=read_sigma,
+        chip_curves=chip_curves,
+        chip_gain=chip_gain,
+        cell_q=_quantiles((current_a / current_a.mean() - 1)[:, None])[0],
+        energy_j=read["energy_j"],
+        noise_line_v=read["noise_v"],
+        v_col=parts.v_col,
+        v_res=parts.v_res,
+        icc_low=parts.icc_low,
+        icc_high=parts.icc_high,
+        count=good.sum(axis=(0, 1)).astype(np.float64),
+        failed=(~good).sum(axis=(0, 1)).astype(np.float64),
+        meta=meta,
+    )
+
+
+def _cube(shots: pd.DataFrame, plan: Plan, mac: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Voltages and which of them are good, shape (columns, patterns, M).
+
+    The few failed shots that are allowed take the mean of their column at that sum, or of all columns, so that the
+    layout stays balanced; the table counts them.
+    """
+    ordered = shots.sort_values(["column", "pattern", "mac"])
+    shape = (plan.sampling.columns, plan.sampling.patterns, len(mac))
+    good = (ordered["status"] == "ok").to_numpy().reshape(shape)
+    v_bl_v = np.where(good, ordered["v_bl_v"].to_numpy().reshape(shape), np.nan)
+    if not good.all():
+        if not good.any(axis=(0, 1)).all():
+            raise RunError("at some sum every shot failed; see the status in samples/columns-*.parquet")
+        with np.errstate(invalid="ignore"):
+            count = good.sum(axis=1, keepdims=True)
+            own = np.where(count > 0, np.nansum(v_bl_v, axis=1, keepdims=True) / np.maximum(count, 1), np.nan)
+        everybody = np.nanmean(v_bl_v, axis=(0, 1))
+        v_bl_v = np.where(good, v_bl_v, np.where(np.isnan(own), everybody, own))
+    return v_bl_v, good
+
+
+def _read_figures(reads: pd.DataFrame, mac: Floats) -> dict[str, Floats]:
+    """Noise and energy, simulated at a few sums, at every sum of the table."""
+    if (reads["status"] != "ok").any():
+        bad = reads.loc[reads["status"] != "ok", "status"].iloc[0]
+        raise RunError(f"a read of the column without mismatch could not be simulated: {bad}")
+    at = reads["mac"].to_numpy(dtype=np.float64)
+    return {name: np.interp(mac, at, reads[name].to_numpy()) for name in ("noise_v", "energy_j")}
+
+
+def _chips(chips: pd.DataFrame, plan: Plan, v_bl_v: Floats, curve: TransferCurve) -> tuple[Floats, Floats]:
+    """Curves that whole dies share, and the gain of each die.
+
+    A die shifts the mean column by the factor that it shifts the column without mismatch by. Its thresholds come from
+    the mean curve at nominal conditions (`ideal`), or from the mean of replica columns on the same die (`replica`):
+    columns of the bank, so with mismatch of their own.
+    """
+    if (chips["status"] != "ok").any():
+        bad = chips.loc[chips["status"] != "ok", "status"].iloc[0]
+        raise RunError(f"a column on a shifted die could not be simulated: {bad}")
+    mac, vdd_v = curve.mac, plan.technology.vdd_v
+    dies = chips.sort_values(["chip", "mac"])["v_bl_v"].to_numpy().reshape(-1, len(mac))
+    drop_v = vdd_v - dies
+    factor = drop_v[1:] / drop_v[0]
+    columns = len(v_bl_v)
+    curves, gains = [], []
+    for index, scale in enumerate(factor):
+        mean = TransferCurve(mac=mac, v_bl_v=vdd_v - (vdd_v - curve.v_bl_v) * scale)
+        reference = curve
+        if plan.reference.kind == "replica":
+            rng = np.random.default_rng((plan.seed, REPLICA_STREAM, index))
+            # Replicas come from the half of the bank that the die belongs to, so the halves share nothing.
+            first, last = (0, columns // 2) if index < len(factor) // 2 else (columns // 2, columns)
+            chosen = rng.integers(first, last, plan.reference.replicas)
+            pattern = rng.integers(0, v_bl_v.shape[1], plan.reference.replicas)
+            replica_v = vdd_v - (vdd_v - v_bl_v[chosen, pattern].mean(axis=0)) * scale
+            reference = TransferCurve(mac=mac, v_bl_v=replica_v)
+        middle = len(mac) // 2
+        curves.append(reference.mac_at(mean.v_bl_v) - mac)
+        gains.append(mean.slope_v[middle] / curve.slope_v[middle])
+    return np.array(curves), np.array(gains)
+
+
+def _quantiles(values: Floats) -> Floats:
+    """Quantiles at (i + 1/2) / 256 of each column of `values`, shape (columns, 256)."""
+    levels = (np.arange(QUANTILES) + 0.5) / QUANTILES
+    return np.quantile(values, levels, axis=0, method="hazen").T
+
+
+def _total_quantiles(err: Floats, read_sigma: Floats) -> Floats:
+    """Quantiles of the errors with normal read noise added: each error is spread over 64 quantiles of the noise."""
+    noise = norm.ppf((np.arange(64) + 0.5) / 64)
+    noise /= noise.std()
+    spread = err[:, None, :] + noise[None, :, None] * read_sigma
+    return _quantiles(spread.reshape(-1, err.shape[1]))

@@ -1,0 +1,189 @@
+"""The table: what a column's partial sums err by, in one file that NumPy alone can read."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, final
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prcim.errors import InputError
+from prcim.files import replacing
+
+SCHEMA = "prcim-lut-1"
+#: Quantiles are kept at (i + 1/2) / 256.
+QUANTILES = 256
+
+Floats = NDArray[np.float64]
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ErrorLUT:
+    """Errors of a column's partial sums, before any read-out, for one number of rows and one operating point.
+
+    All errors are in units of the partial sum S = sum x_i w_i (`mac`), in which one conducting cell counts 2.
+    M sums, C columns, G dies.
+
+    Attributes:
+        mac: the sums that were simulated, increasing, shape (M,).
+        transfer_v: mean bit-line voltage at each, V, shape (M,).
+        slope_v: volts by which one unit of S moves the bit line there, shape (M,).
+        bank: one curve a physical column: its lasting error at each sum, shape (C, M). The first half of the bank
+            trains networks, the second half judges them.
+        residual_q: quantiles of the error that the pattern adds to the column's own, shape (M, 256).
+        total_q: quantiles of everything that varies from column to column, pattern to pattern and read to read,
+            shape (M, 256).
+        read_sigma: noise of a single read, shape (M,).
+        chip_curves: error that a whole die shares, reference included, shape (G, M); halves as in `bank`.
+        chip_gain: slope of each die's curve relative to the mean one, shape (G,).
+        cell_q: quantiles of the relative error of one cell's current, shape (256,).
+        energy_j: energy of one read of one column, J, shape (M,).
+        noise_line_v: noise of line, load and cells, V, shape (M,); the comparator's is in `meta`.
+        v_col, v_res, icc_low, icc_high: variance between columns and between patterns, and the 95 % interval of the
+            static share, shape (M,).
+        count: good shots behind each sum, shape (M,).
+        failed: failed shots at each sum, shape (M,).
+        meta: plan, identity, simulator, sizes; plain JSON, without dates, hosts and paths.
+    """
+
+    mac: Floats
+    transfer_v: Floats
+    slope_v: Floats
+    bank: Floats
+    residual_q: Floats
+    total_q: Floats
+    read_sigma: Floats
+    chip_curves: Floats
+    chip_gain: Floats
+    cell_q: Floats
+    energy_j: Floats
+    noise_line_v: Floats
+    v_col: Floats
+    v_res: Floats
+    icc_low: Floats
+    icc_high: Floats
+    count: Floats
+    failed: Floats
+    meta: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        sums = len(self.mac)
+        for name, shape in self._shapes(sums).items():
+            array = getattr(self, name)
+            if array.shape != shape:
+                raise InputError(f"table: {name} has shape {array.shape}, wanted {shape}")
+            if not np.all(np.isfinite(array)):
+                raise InputError(f"table: {name} holds values that are not finite numbers")
+        if sums < 3 or not np.all(np.diff(self.mac) > 0):
+            raise InputError("table: mac must hold at least 3 increasing sums")
+        if self.mac[0] != -self.n_used or self.mac[-1] != self.n_used:
+            raise InputError(f"table: mac must reach from {-self.n_used} to {self.n_used}")
+
+    def _shapes(self, sums: int) -> dict[str, tuple[int, ...]]:
+        special = {
+            "bank": (len(self.bank), sums),
+            "residual_q": (sums, QUANTILES),
+            "total_q": (sums, QUANTILES),
+            "chip_curves": (len(self.chip_curves), sums),
+            "chip_gain": (len(self.chip_curves),),
+            "cell_q": (QUANTILES,),
+        }
+        return {name: special.get(name, (sums,)) for name in array_names()}
+
+    @property
+    def rows(self) -> int:
+        """Rows of the column."""
+        return int(self.meta["rows"])
+
+    @property
+    def n_used(self) -> int:
+        """Rows that carry weights; the table belongs to this number and no other."""
+        return int(self.meta["n_used"])
+
+    @property
+    def plan_id(self) -> str:
+        """Identity of the plan that made the table."""
+        return str(self.meta["plan_id"])
+
+    @property
+    def failures(self) -> int:
+        """Failed shots in all."""
+        return int(self.failed.sum())
+
+    @property
+    def static_share(self) -> float:
+        """Static share of the variance, pooled over sums with the weights of fair inputs (binomial)."""
+        weights = binomial_weights(self.n_used, self.mac)
+        v_col = np.maximum(self.v_col, 0.0)
+        return float((weights * v_col).sum() / max((weights * (v_col + self.v_res)).sum(), 1e-300))
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of everything in the table."""
+        digest = hashlib.sha256()
+        for name, array in sorted(self._arrays().items()):
+            digest.update(f"{name}:{array.dtype.str}:{array.shape}:".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        arrays: dict[str, NDArray[Any]] = {name: getattr(self, name).astype("<f4") for name in array_names()}
+        arrays["meta"] = np.frombuffer(json.dumps(dict(self.meta), sort_keys=True).encode(), dtype=np.uint8)
+        return arrays
+
+    def save(self, path: Path) -> None:
+        """Writes the table; the same table gives the same bytes.
+
+        Raises:
+            RunError: the disk is full or the folder cannot be written.
+        """
+        checksum = np.frombuffer(self.sha256.encode(), dtype=np.uint8)
+        arrays = dict(sorted({**self._arrays(), "sha256": checksum}.items()))
+        with replacing(path) as scratch:
+            np.savez(scratch, **arrays)  # type: ignore[arg-type]
+
+
+def array_names() -> list[str]:
+    """Names of a table's arrays."""
+    return [field.name for field in fields(ErrorLUT) if field.name != "meta"]
+
+
+def load_lut(path: Path) -> ErrorLUT:
+    """Reads a table and checks it.
+
+    Raises:
+        InputError: the file is missing, damaged, or of another schema version.
+    """
+    again = "make it anew with `prcim characterize`"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        meta = json.loads(arrays.pop("meta").tobytes())
+        checksum = arrays.pop("sha256").tobytes().decode()
+    except FileNotFoundError:
+        raise InputError(f"table {path} does not exist; {again}, or give another with --lut") from None
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, UnicodeDecodeError) as error:
+        raise InputError(f"table {path} is damaged or no prcim table ({str(error)[:100]}); {again}") from None
+    if not isinstance(meta, dict) or meta.get("schema") != SCHEMA:
+        found = meta.get("schema") if isinstance(meta, dict) else None
+        raise InputError(f"table {path} has schema {found!r}; this version of prcim reads {SCHEMA!r}; {again}")
+    missing = sorted(set(array_names()) ^ set(arrays))
+    if missing:
+        raise InputError(f"table {path} lacks or has too many of: {', '.join(missing)}; {again}")
+    lut = ErrorLUT(**{name: array.astype(np.float64) for name, array in arrays.items()}, meta=meta)
+    if lut.sha256 != checksum:
+        raise InputError(f"table {path} does not match its checksum: it was changed or damaged; {again}")
+    return lut
+
+
+def binomial_weights(n_used: int, mac: Floats) -> Floats:
+    """Probability of each sum when inputs and weights are fair, scaled to add up to 1 over `mac`."""
+    from scipy.stats import binom
+
+    weights = np.asarray(binom.pmf((n_used + mac) / 2, n_used, 0.5))
+    return np.asarray(weights / weights.sum())
