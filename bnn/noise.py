@@ -1,0 +1,136 @@
+"""Virtual chips: which errors the columns of a network make, by which model."""
+
+from dataclasses import dataclass
+from typing import Literal, final, get_args
+
+import torch
+from torch import Tensor
+
+from prcim.bnn.keys import Purpose, column_blocks, column_draws, digest, make_key, per_channel
+from prcim.bnn.philox import draws16, philox
+from prcim.bnn.tables import OFFSET_BITS, RESIDUAL_BITS, IntegerTables
+
+NoiseModel = Literal["ideal", "mean", "gaussian", "iid", "column"]
+NOISE_MODELS: tuple[NoiseModel, ...] = get_args(NoiseModel)
+Half = Literal["train", "evaluate"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reads:
+    """Which reads a batch stands for; results depend on these numbers, not on the batch.
+
+    Attributes:
+        images: index of each image in its data set, int64, shape (B,).
+        read: number of the read, for reads that are repeated.
+    """
+
+    images: Tensor
+    read: int = 0
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VirtualChip:
+    """One chip: an integer that fixes every lasting error on it.
+
+    Attributes:
+        tables: the errors.
+        model: "ideal" no errors; "mean" the bank's mean curve alone; "gaussian" and "iid" fresh draws on every read,
+            normal or from the table's quantiles; "column" a lasting curve and offset for each physical column, a
+            residual that is fixed by the column's input, and fresh read noise.
+        number: the chip.
+        seed: another seed is another world of chips.
+        half: which half of the table's columns and dies the chip is made of: networks are trained on one and judged
+            on the other.
+    """
+
+    tables: IntegerTables
+    model: NoiseModel
+    number: int
+    seed: int = 0
+    half: Half = "evaluate"
+
+    def layer(self, index: int, *, groups: int, channels: int) -> "LayerErrors":
+        """The chip's columns that hold one layer."""
+        return LayerErrors(chip=self, index=index, groups=groups, channels=channels)
+
+    def key(self, purpose: Purpose, layer: int = 0) -> tuple[int, int]:
+        """Key of a stream of this chip."""
+        return make_key(seed=self.seed, purpose=purpose, chip=self.number, layer=layer)
+
+    def range(self, count: int) -> tuple[int, int]:
+        """First and last (excluded) of `count` items that belong to the chip's half."""
+        return (0, count // 2) if self.half == "train" else (count // 2, count)
+
+    @property
+    def die(self) -> int:
+        """Which of the table's dies the chip is."""
+        first, last = self.range(len(self.tables.chips))
+        return first + philox((0, 0, 0, 0), self.key(Purpose.CHIP))[0] % (last - first)
+
+
+@final
+class LayerErrors:
+    """The errors of the columns that hold one layer on one chip.
+
+    Args:
+        chip: the chip.
+        index: number of the layer in the network.
+        groups: columns that one output is cut into.
+        channels: outputs.
+    """
+
+    def __init__(self, *, chip: VirtualChip, index: int, groups: int, channels: int) -> None:
+        self._chip, self._index, self._groups, self._channels = chip, index, groups, channels
+        tables = chip.tables
+        size = tables.n_used + 1
+        shape = (groups, channels, size)
+        if chip.model == "column":
+            first, last = chip.range(len(tables.bank))
+            draws = column_draws(chip.key(Purpose.COLUMN, index), groups=groups, channels=channels)
+            # A 16-bit draw times the number of curves, over 2^16: an index without division.
+            static = tables.bank[first + (draws * (last - first) >> 16)] + tables.chips[chip.die]
+            draws = column_draws(chip.key(Purpose.OFFSET, index), groups=groups, channels=channels)
+            offset = tables.offset[draws >> (16 - OFFSET_BITS)] / tables.chip_gain[chip.die]
+            static = static + offset.round().to(torch.int32)[..., None]
+        elif chip.model == "mean":
+            first, last = chip.range(len(tables.bank))
+            static = tables.bank[first:last].double().mean(0).round().to(torch.int32).expand(shape)
+        else:
+            static = torch.zeros(shape, dtype=torch.int32)
+        self._static = static.reshape(-1)
+        self._start = torch.arange(groups * channels).reshape(groups, channels) * size
+
+    def __call__(self, n_on: Tensor, inputs: Tensor, reads: Reads, position: int = 0) -> Tensor:
+        """Errors of a batch of reads.
+
+        Args:
+            n_on: conducting cells K of each read, int64, shape (B, groups, channels).
+            inputs: what stood on the rows, +1 or -1, shape (B, groups, n_used).
+            reads: which images these are.
+            position: which position of a convolution this is.
+
+        Returns:
+            Errors in units of 2^-6 of the partial sum, int32, shape (B, groups, channels).
+        """
+        tables, model = self._chip.tables, self._chip.model
+        if model == "ideal":
+            return torch.zeros_like(n_on, dtype=torch.int32)
+        if model == "mean":
+            return self._static[self._start + n_on]
+        zero = torch.zeros((), dtype=torch.int64)
+        blocks = column_blocks(groups=self._groups, channels=self._channels)
+        counter = (blocks, zero + position, reads.images[:, None, None], zero + reads.read)
+        fresh = self._top(draws16(counter, self._chip.key(Purpose.READ, self._index)))
+        if model == "gaussian":
+            return tables.gauss[n_on, fresh]
+        if model == "iid":
+            return tables.total[n_on, fresh]
+        low, high = digest(inputs)
+        counter = (blocks, low[..., None], high[..., None], zero)
+        pattern = self._top(draws16(counter, self._chip.key(Purpose.RESIDUAL, self._index)))
+        return self._static[self._start + n_on] + tables.residual[n_on, pattern] + tables.read[n_on, fresh]
+
+    def _top(self, draws: Tensor) -> Tensor:
+        return per_channel(draws, self._channels) >> (16 - RESIDUAL_BITS)
