@@ -33,6 +33,7 @@ class IntegerTables:
         residual, read, total, gauss: errors by draw, int32, shape (n_used + 1, 256); `total` and `gauss` hold the
             amplifier's offset too, since independent draws have no other place for it.
         offset: amplifier offsets by draw on a die of gain 1, int32, shape (1024,).
+        offset_sigma: spread of the amplifier's offset, in S.
         chip_gain: slope of each die's transfer curve relative to the mean one, shape (dies,).
         rounding: largest difference to the table in floating point, in S; at most 2^-7.
     """
@@ -45,6 +46,7 @@ class IntegerTables:
     total: Tensor
     gauss: Tensor
     offset: Tensor
+    offset_sigma: float
     chip_gain: tuple[float, ...]
     rounding: float
 
@@ -98,6 +100,7 @@ def integer_tables(lut: ErrorLUT, amplifier: SenseAmplifier) -> IntegerTables:
         total=integer(both),
         gauss=integer(gauss),
         offset=integer(_normal(1 << OFFSET_BITS) * offset_sigma),
+        offset_sigma=offset_sigma,
         chip_gain=tuple(float(gain) for gain in lut.chip_gain),
         rounding=max(rounded),
     )

@@ -1,7 +1,9 @@
 """A characterization from the plan to the table: starts, goes on where it was, ends with a file."""
 
 import json
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -110,6 +112,16 @@ def worker_setup() -> None:
     """Prepares a worker process: a Ctrl-C is the parent's business, and an end asked for ends the simulator too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _leave_with_parent(parent: int) -> None:
+    """Ends the worker when its parent was killed: nobody would, and its simulator would run on."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(1)
+    os._exit(1)
 
 
 def _leave(_signum: int, _frame: object) -> None:

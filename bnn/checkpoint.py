@@ -1,0 +1,127 @@
+"""A network on disk, with all that it takes to judge it again: a safetensors file, no pickle."""
+
+import dataclasses
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from prcim import __version__
+from prcim.bnn.mlp import Mlp, MlpSpec
+from prcim.bnn.registry import DATASETS, MODELS
+from prcim.characterize.lut import ErrorLUT, load_lut
+from prcim.errors import InputError
+from prcim.files import replacing
+
+SCHEMA = "prcim-network-1"
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Checkpoint:
+    """A trained network and where it comes from.
+
+    Attributes:
+        model, dataset: names in the registries.
+        network: the network, in evaluation mode.
+        lut: the table that it was trained for.
+        noise: the noise model that it was trained with.
+        seed: of its training.
+        epochs: how long it was trained.
+    """
+
+    model: str
+    dataset: str
+    network: Mlp
+    lut: ErrorLUT
+    noise: str
+    seed: int
+    epochs: int
+
+    def save(self, path: Path) -> None:
+        """Writes the checkpoint; the table's file travels inside it.
+
+        Raises:
+            RunError: the disk is full or the folder cannot be written.
+        """
+        tensors = {f"network.{name}": tensor.contiguous() for name, tensor in self.network.state_dict().items()}
+        with tempfile.TemporaryDirectory(prefix="prcim-") as folder:
+            self.lut.save(Path(folder) / "lut.npz")
+            tensors["lut"] = torch.frombuffer(bytearray((Path(folder) / "lut.npz").read_bytes()), dtype=torch.uint8)
+        about = {
+            "schema": SCHEMA,
+            "prcim": __version__,
+            "model": self.model,
+            "dataset": self.dataset,
+            "spec": dataclasses.asdict(self.network.spec),
+            "plan_id": self.lut.plan_id,
+            "lut_sha256": self.lut.sha256,
+            "noise": self.noise,
+            "seed": self.seed,
+            "epochs": self.epochs,
+        }
+        save_tensors(path, tensors, about)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Reads a checkpoint and builds its network.
+
+    Raises:
+        InputError: the file is missing, damaged, no network of prcim, or of another schema version.
+    """
+    tensors, about = load_tensors(path)
+    if about.get("schema") != SCHEMA:
+        raise InputError(f"{path} has schema {about.get('schema')!r}; this version of prcim reads {SCHEMA!r}; train again")
+    try:
+        with tempfile.TemporaryDirectory(prefix="prcim-") as folder:
+            table = Path(folder) / "lut.npz"
+            table.write_bytes(tensors.pop("lut").numpy().tobytes())
+            lut = load_lut(table)
+        network = MODELS[about["model"]](MlpSpec(**about["spec"]))
+        network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in tensors.items()})
+        network.eval()
+        return Checkpoint(
+            model=about["model"],
+            dataset=_known(about["dataset"]),
+            network=network,
+            lut=lut,
+            noise=about["noise"],
+            seed=about["seed"],
+            epochs=about["epochs"],
+        )
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise InputError(f"{path} is a damaged network file ({str(error)[:100]}); train again") from None
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+    """Writes named tensors and a JSON description atomically."""
+    with replacing(path) as scratch:
+        save_file(tensors, scratch, metadata={"prcim": json.dumps(about, sort_keys=True)})
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Reads what `save_tensors` wrote.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {})["prcim"])
+            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 - not a mapping
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; train a network first with `make train`") from None
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise InputError(f"{path} is no prcim network or damaged ({str(error)[:100]}); train again") from None
+
+
+def _known(dataset: str) -> str:
+    if dataset not in DATASETS:
+        raise InputError(f"the network was trained on {dataset!r}; known data sets are: {', '.join(DATASETS)}")
+    return dataset

@@ -1,0 +1,82 @@
+"""Judging a network: the same images on many virtual chips."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import final
+
+import torch
+
+from prcim.bnn.digits import Images
+from prcim.bnn.mlp import Mlp
+from prcim.bnn.noise import NoiseModel, Reads, VirtualChip
+from prcim.bnn.tables import IntegerTables
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ChipResult:
+    """What one chip made of all images.
+
+    Attributes:
+        chip: its number.
+        accuracy: share of right answers, 0..1.
+        predictions_sha256: checksum of the predicted classes, one byte an image, in the order of the data set.
+    """
+
+    chip: int
+    accuracy: float
+    predictions_sha256: str
+
+
+def evaluate(
+    network: Mlp,
+    images: Images,
+    tables: IntegerTables,
+    model: NoiseModel,
+    chips: Sequence[int],
+    *,
+    batch_size: int = 500,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[ChipResult]:
+    """Runs all images on each chip.
+
+    Nothing depends on the size of a batch, on the number of jobs, or on which chips are judged together.
+
+    Args:
+        network: in evaluation mode.
+        images: test images.
+        tables: the errors.
+        model: the noise model.
+        chips: numbers of the chips; they are made of the half of the table that no training saw.
+        batch_size: images at a time.
+        jobs: chips at a time.
+        progress: called after each chip with chips done, chips in all.
+
+    Returns:
+        One result a chip, in the order of `chips`.
+    """
+
+    def judge(number: int) -> ChipResult:
+        chip = VirtualChip(tables=tables, model=model, number=number, half="evaluate")
+        answers = []
+        with torch.inference_mode():
+            for first in range(0, len(images), batch_size):
+                part = slice(first, first + batch_size)
+                answers.append(network(images.pixels[part], chip, Reads(images=images.index[part])).argmax(1))
+        predicted = torch.cat(answers)
+        ordered = predicted[images.index.argsort()].to(torch.uint8)
+        return ChipResult(
+            chip=number,
+            accuracy=float((predicted == images.labels).double().mean()),
+            predictions_sha256=hashlib.sha256(ordered.numpy().tobytes()).hexdigest(),
+        )
+
+    results = []
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        for result in pool.map(judge, chips):
+            results.append(result)
+            progress(len(results), len(chips))
+    return results

@@ -1,0 +1,196 @@
+"""A network with and without training for variation, judged on chips: what `make train` runs."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from prcim.bnn.checkpoint import Checkpoint
+from prcim.bnn.digits import Images
+from prcim.bnn.evaluate import evaluate
+from prcim.bnn.mlp import Mlp, MlpSpec
+from prcim.bnn.noise import NoiseModel
+from prcim.bnn.registry import DATASETS
+from prcim.bnn.spread import Spread, spread
+from prcim.bnn.tables import IntegerTables, integer_tables
+from prcim.bnn.train import Recipe, train
+from prcim.cells.readout import SenseAmplifier
+from prcim.characterize.lut import ErrorLUT
+from prcim.files import write_text
+
+#: Called with what is done, units done, units in all.
+Progress = Callable[[str, int, int], None]
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DesignPoint:
+    """A column and its comparator, with a table of its own.
+
+    Attributes:
+        lut: the column's table.
+        amplifier: the comparator.
+    """
+
+    lut: ErrorLUT
+    amplifier: SenseAmplifier
+
+    @property
+    def label(self) -> str:
+        """Word-line voltage, swing and width of the input pair."""
+        read = self.lut.meta["plan"]["read"]
+        return (
+            f"V_WL {read['v_wl_v']:.2f} V, swing {read['swing_v']:.2f} V, pair {self.amplifier.w_m * 1e6:g} um"
+        )
+
+    @property
+    def severity(self) -> float:
+        """Standard deviation of everything that a threshold at S = 0 sees, over sqrt(n), the spread of S itself."""
+        tables = integer_tables(self.lut, self.amplifier)
+        middle = len(self.lut.mac) // 2
+        variance = (
+            max(float(self.lut.v_col[middle]), 0.0)
+            + float(self.lut.v_res[middle])
+            + float(self.lut.read_sigma[middle]) ** 2
+            + float(self.lut.chip_curves[:, middle].var())
+            + tables.offset_sigma**2
+        )
+        return math.sqrt(variance / self.lut.n_used)
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Experiment:
+    """What to train and how to judge it.
+
+    Attributes:
+        lut: the table to train for.
+        model, dataset: names in the registries.
+        spec: the network.
+        recipe: of the last stage; the stage before it has no errors and the same length.
+        chips: how many virtual chips judge each network.
+        severity: other design points to judge both networks at.
+        jobs: chips at a time.
+    """
+
+    lut: ErrorLUT
+    model: str
+    dataset: str
+    spec: MlpSpec
+    recipe: Recipe
+    chips: int
+    severity: tuple[DesignPoint, ...] = ()
+    jobs: int = 1
+
+    @property
+    def amplifier(self) -> SenseAmplifier:
+        """The comparator of the network's read-out."""
+        return self.spec.make_readout().amplifier
+
+    def run(self, folder: Path, progress: Progress = lambda what, done, total: None) -> dict[str, Any]:
+        """Trains both networks, judges them, writes `unaware.safetensors`, `aware.safetensors` and `result.json`.
+
+        Both start from the same network, trained without errors; one goes on without, the other with them, for the
+        same number of epochs.
+
+        Returns:
+            What `result.json` holds.
+        """
+        train_images, test_images = DATASETS[self.dataset]()
+        tables = integer_tables(self.lut, self.amplifier)
+        clean = dataclasses.replace(self.recipe, noise="ideal")
+        start = self._train("start", None, clean, train_images, tables, folder, progress)
+        unaware = self._train("unaware", start, clean, train_images, tables, folder, progress)
+        aware = self._train("aware", start, self.recipe, train_images, tables, folder, progress)
+
+        def judge(network: Mlp, noise: NoiseModel, point: IntegerTables, what: str, chips: int = self.chips) -> Spread:
+            results = evaluate(
+                network, test_images, point, noise, range(chips), jobs=self.jobs,
+                progress=lambda done, total: progress(what, done, total),
+            )  # fmt: skip
+            return spread([result.accuracy for result in results])
+
+        networks = {"unaware": unaware, "aware": aware}
+        severity = []
+        for number, point in enumerate(self.severity):
+            at = integer_tables(point.lut, point.amplifier)
+            what = f"design point {number + 1} of {len(self.severity)}"
+            severity.append({
+                "label": point.label,
+                "severity": point.severity,
+                **{name: judge(network, "column", at, what).as_json() for name, network in networks.items()},
+            })  # fmt: skip
+        result: dict[str, Any] = {
+            "noise": "column",
+            "lut_sha256": self.lut.sha256,
+            "design_point": DesignPoint(lut=self.lut, amplifier=self.amplifier).label,
+            "severity": DesignPoint(lut=self.lut, amplifier=self.amplifier).severity,
+            "test_images": len(test_images),
+            "clean": {"accuracy": judge(unaware, "ideal", tables, "clean", 1).mean},
+            "mean_error": {"accuracy": judge(unaware, "mean", tables, "mean error", 1).mean},
+            **{name: judge(network, "column", tables, name).as_json() for name, network in networks.items()},
+            "iid": {name: judge(network, "iid", tables, f"{name}, i.i.d.").as_json() for name, network in networks.items()},
+            "sweep": severity,
+            "spec": dataclasses.asdict(self.spec),
+            "recipe": dataclasses.asdict(self.recipe),
+        }
+        write_text(folder / "result.json", json.dumps(result, indent=2) + "\n")
+        return result
+
+    def _train(
+        self,
+        name: str,
+        start: Mlp | None,
+        recipe: Recipe,
+        images: Images,
+        tables: IntegerTables,
+        folder: Path,
+        progress: Progress,
+    ) -> Mlp:
+        network = Mlp(self.spec, seed=recipe.seed)
+        if start is not None:
+            network.load_state_dict(start.state_dict())
+        train(
+            network,
+            images,
+            tables,
+            recipe,
+            state=folder / f"{name}.state",
+            log=folder / "log.csv",
+            progress=lambda done, total: progress(f"training: {name}", done, total),
+        )
+        if start is not None:
+            Checkpoint(
+                model=self.model, dataset=self.dataset, network=network, lut=self.lut, noise=recipe.noise,
+                seed=recipe.seed, epochs=2 * recipe.epochs,
+            ).save(folder / f"{name}.safetensors")  # fmt: skip
+        return network
+
+
+def folder_name(experiment: Experiment) -> str:
+    """Name of the folder of an experiment: what it is, and a checksum of all that decides it."""
+    import hashlib
+
+    content = [experiment.lut.sha256, dataclasses.asdict(experiment.spec), dataclasses.asdict(experiment.recipe)]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return f"{experiment.model}-{experiment.dataset}-{digest[:8]}"
+
+
+def design_points(lut: ErrorLUT, others: Sequence[ErrorLUT], amplifier: SenseAmplifier) -> tuple[DesignPoint, ...]:
+    """The points of a severity sweep: the table with wider comparators, and other tables with this one.
+
+    Returns:
+        Points in the order of their severity.
+    """
+    points = [
+        DesignPoint(lut=lut, amplifier=dataclasses.replace(amplifier, w_m=amplifier.w_m * factor))
+        for factor in (1, 2, 4, 16)
+    ]
+    points += [DesignPoint(lut=other, amplifier=amplifier) for other in others]
+    order = np.argsort([point.severity for point in points])
+    return tuple(points[i] for i in order)

@@ -1,0 +1,58 @@
+"""Accuracy over chips: never a number without its spread."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, final
+
+import numpy as np
+from scipy.stats import bootstrap
+
+#: Below 72 chips the 5th percentile has no lower 95 % confidence bound.
+CHIPS_FOR_P5 = 72
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """Accuracies of many chips in a few figures, as fractions.
+
+    Attributes:
+        chips: number of chips.
+        mean, sd, worst: of their accuracies.
+        p5: 5th percentile, from 72 chips on.
+        ci95: 95 % interval of the mean, by bootstrap over chips (bias-corrected and accelerated).
+
+    Example:
+        >>> spread([0.9, 0.8, 0.85]).worst
+        0.8
+    """
+
+    chips: int
+    mean: float
+    sd: float
+    worst: float
+    p5: float | None
+    ci95: tuple[float, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """For a result file."""
+        return {**asdict(self), "ci95": list(self.ci95)}
+
+
+def spread(accuracies: Sequence[float]) -> Spread:
+    """Summarizes accuracies of chips, of which there must be at least one."""
+    values = np.asarray(accuracies, dtype=np.float64)
+    mean = float(values.mean())
+    sd = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    low = high = mean
+    if sd > 0:
+        interval = bootstrap((values,), np.mean, rng=np.random.default_rng(0)).confidence_interval
+        low, high = float(interval.low), float(interval.high)
+    return Spread(
+        chips=len(values),
+        mean=mean,
+        sd=sd,
+        worst=float(values.min()),
+        p5=float(np.quantile(values, 0.05)) if len(values) >= CHIPS_FOR_P5 else None,
+        ci95=(low, high),
+    )
