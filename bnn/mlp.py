@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from prcim.bnn.binarize import sign
 from prcim.bnn.layers import BatchNorm, BinaryLinear, ColumnLinear
+from prcim.bnn.mapping import check_mapping
 from prcim.bnn.noise import Reads, VirtualChip
 from prcim.cells.readout import Adc, Majority, Readout, SenseAmplifier
+from prcim.errors import InputError
 
 
 @final
@@ -38,6 +40,19 @@ class MlpSpec:
     dac_bits: int = 5
     adc_bits: int = 5
     adc_step: int = 4
+
+    def check_table(self, rows: int, n_used: int) -> None:
+        """Refuses a table of other columns than the network is cut into.
+
+        Raises:
+            InputError: rows or used rows differ, or the width cannot be cut into such columns.
+        """
+        if (rows, n_used) != (self.rows, self.n_used):
+            raise InputError(
+                f"the table is for {rows} rows with {n_used} used, the network for {self.rows} with {self.n_used};"
+                " use a table of that size or train again"
+            )
+        check_mapping("the hidden layers", self.width, rows=rows, n_used=n_used)
 
     def make_readout(self) -> Readout:
         """The read-out."""

@@ -9,10 +9,23 @@ from torch import Tensor
 from prcim.bnn.keys import Purpose, column_blocks, column_draws, digest, make_key, per_channel
 from prcim.bnn.philox import draws16, philox
 from prcim.bnn.tables import OFFSET_BITS, RESIDUAL_BITS, IntegerTables
+from prcim.errors import InputError
 
 NoiseModel = Literal["ideal", "mean", "gaussian", "iid", "column"]
 NOISE_MODELS: tuple[NoiseModel, ...] = get_args(NoiseModel)
 Half = Literal["train", "evaluate"]
+
+
+def noise_model(name: str) -> NoiseModel:
+    """A noise model by name.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    for model in NOISE_MODELS:
+        if name == model:
+            return model
+    raise InputError(f"there is no noise model {name!r}; known ones are: {', '.join(NOISE_MODELS)}")
 
 
 @final

@@ -1,0 +1,1 @@
+"""The command `prcim`: thin, and quick to start, since each subcommand imports what it needs when it runs."""

@@ -1,0 +1,46 @@
+"""`prcim characterize`."""
+
+import json
+from pathlib import Path
+
+import click
+
+from prcim.cli.progress import Progress
+from prcim.cli.simulation import characterize_plan, usable_cores
+
+
+@click.command("characterize")
+@click.argument("plan", default="8t-64")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a field of the plan; repeatable.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of samples and table. [default: build/characterize/NAME-<plan id>]",
+)  # fmt: skip
+@click.option("--jobs", type=click.IntRange(1, 1024), default=usable_cores, show_default="all cores", help="Simulators.")
+@click.option(
+    "--timeout", "timeout_s", type=click.FloatRange(1), default=300.0, show_default=True,
+    help="Seconds after which a simulator counts as hanging.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def command(
+    plan: str, settings: tuple[str, ...], out: Path | None, jobs: int, timeout_s: float, as_json: bool
+) -> None:
+    """Simulate PLAN, a named plan or a .toml file, and make its error table.
+
+    What an earlier run finished is taken up. Results: samples/*.parquet, lut.npz, figures, summary.json.
+    """
+    from prcim.characterize.plan import named_plan
+
+    chosen = named_plan(plan).changed(list(settings))
+    with Progress() as progress:
+        result = characterize_plan(chosen, out, jobs=jobs, timeout_s=timeout_s, progress=progress)
+    if as_json:
+        click.echo(json.dumps({**result.summary, "folder": str(result.folder)}))
+        return
+    lut, summary = result.lut, result.summary
+    click.echo(
+        f"{summary['shots']} shots ({summary['shots_resumed']} found done), {summary['failures']} failed,"
+        f" {summary['seconds']:.0f} s; static share {summary['static_share']:.2f},"
+        f" cell current {lut.meta['i_cell_a'] * 1e6:.2f} uA with a relative sigma of {lut.meta['rel_sigma_cell']:.2f}"
+    )
+    click.echo(f"table: {result.folder / 'lut.npz'}")

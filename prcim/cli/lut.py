@@ -1,0 +1,57 @@
+"""`prcim lut`."""
+
+import json
+from pathlib import Path
+
+import click
+
+from prcim.cli.simulation import find_lut
+
+
+@click.group("lut")
+def command() -> None:
+    """Look at an error table: a file, or package:NAME for one that comes with the package."""
+
+
+@command.command("show")
+@click.argument("table")
+@click.option("--figures", type=click.Path(file_okay=False, path_type=Path), help="Also draw it into this folder.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def show(table: str, figures: Path | None, as_json: bool) -> None:
+    """Print TABLE: errors and their shares at each sum, in units of S, with 95 % intervals."""
+    import numpy as np
+
+    lut = find_lut(table)
+    if figures is not None:
+        from prcim.characterize.figures import write_figures
+
+        write_figures(lut, figures)
+    icc = np.divide(np.maximum(lut.v_col, 0), np.maximum(lut.v_col, 0) + lut.v_res + 1e-300)
+    if as_json:
+        arrays = {
+            name: getattr(lut, name).tolist()
+            for name in ("mac", "transfer_v", "v_col", "v_res", "read_sigma", "energy_j", "icc_low", "icc_high", "count")
+        }
+        about = {"sha256": lut.sha256, "failures": lut.failures, "static_share": lut.static_share}
+        click.echo(json.dumps({**about, "icc": icc.tolist(), **arrays, "meta": dict(lut.meta)}))
+        return
+    meta = lut.meta
+    read = meta["plan"]["read"]
+    click.echo(f"{meta['plan']['name']}, plan {lut.plan_id[:8]}, {meta['engine']} engine, {meta['simulator']}")
+    click.echo(
+        f"{lut.rows} rows, {lut.n_used} used; V_WL {read['v_wl_v']:g} V, swing {meta['swing_v']:.3f} V on"
+        f" {meta['load_ohm']:.0f} ohm, read time {meta['t_read_s'] * 1e9:.2f} ns, last step {meta['step_ratio']:.2f} of"
+        f" the first; cell {meta['i_cell_a'] * 1e6:.3f} uA, relative sigma {meta['rel_sigma_cell']:.3f}"
+    )
+    click.echo(
+        f"{len(lut.bank)} columns, {len(lut.chip_curves)} dies, {lut.failures} failed shots; static share"
+        f" {lut.static_share:.3f} (binomial weights); reference {meta['plan']['reference']['kind']}; sha256 {lut.sha256[:16]}"
+    )
+    click.echo("   mac  V_BL mV  mV per S  column  pattern   read    die  static share (95 %)   fJ  shots")
+    for k in range(len(lut.mac)):
+        click.echo(
+            f"{lut.mac[k]:6.0f} {lut.transfer_v[k] * 1e3:8.1f} {lut.slope_v[k] * 1e3:9.3f}"
+            f" {max(lut.v_col[k], 0) ** 0.5:7.2f} {lut.v_res[k] ** 0.5:8.2f} {lut.read_sigma[k]:6.2f}"
+            f" {lut.chip_curves[:, k].std():6.2f}   {icc[k]:.2f} ({lut.icc_low[k]:.2f}..{lut.icc_high[k]:.2f})"
+            f" {lut.energy_j[k] * 1e15:11.1f} {lut.count[k]:6.0f}"
+        )
