@@ -28,7 +28,7 @@ $(shell [ -x $(PY) ] || rm -f .venv/.packages $(READY))
 .DEFAULT_GOAL := help
 # The order of prerequisites is meant: ngspice is looked for before anything long starts.
 .NOTPARALLEL:
-.PHONY: help setup ngspice characterize train test slow check notebooks bench lint types wheel clean
+.PHONY: help setup ngspice characterize train test slow check notebooks lint types wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -60,9 +60,6 @@ check: ngspice $(READY) ## all that must pass: lint, types, wheel, notebooks, sl
 
 notebooks: ngspice $(READY) ## execute every notebook into build/notebooks
 	$(PY) scripts/run_notebooks.py $(ARGS)
-
-bench: ngspice $(READY) ## time kernels and engines against plain versions -> build/bench
-	$(PY) -m benchmarks $(ARGS)
 
 lint: $(READY) ## ruff
 	$(PY) -m ruff check .

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from prcim import __version__
 from prcim.bnn.mlp import Mlp, MlpSpec
-from prcim.bnn.registry import DATASETS, MODELS
+from prcim.bnn.registry import MODELS
 from prcim.characterize.lut import ErrorLUT, load_lut
 from prcim.errors import InputError
 from prcim.files import replacing
@@ -77,7 +77,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     tensors, about = load_tensors(path)
     if about.get("schema") != SCHEMA:
-        raise InputError(f"{path} has schema {about.get('schema')!r}; this version of prcim reads {SCHEMA!r}; train again")
+        raise InputError(
+            f"{path} has schema {about.get('schema')!r}; this version of prcim reads {SCHEMA!r}; train again"
+        )
     try:
         with tempfile.TemporaryDirectory(prefix="prcim-") as folder:
             table = Path(folder) / "lut.npz"
@@ -88,7 +90,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         network.eval()
         return Checkpoint(
             model=about["model"],
-            dataset=_known(about["dataset"]),
+            dataset=about["dataset"],
             network=network,
             lut=lut,
             noise=about["noise"],
@@ -119,9 +121,3 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise InputError(f"{path} does not exist; train a network first with `make train`") from None
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise InputError(f"{path} is no prcim network or damaged ({str(error)[:100]}); train again") from None
-
-
-def _known(dataset: str) -> str:
-    if dataset not in DATASETS:
-        raise InputError(f"the network was trained on {dataset!r}; known data sets are: {', '.join(DATASETS)}")
-    return dataset

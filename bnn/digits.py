@@ -1,38 +1,21 @@
 """scikit-learn's handwritten digits: 1,797 images of 8 x 8 pixels, embedded in that package."""
 
-from typing import final
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from prcim.bnn.images import Images
+
 TEST_IMAGES = 500
 
 
-@final
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Images:
-    """A set of labelled images.
-
-    Attributes:
-        pixels: integers as float32, centred, shape (B, inputs).
-        labels: int64, shape (B,).
-        index: number of each image in its data set, int64, shape (B,).
-        classes: number of classes.
-    """
-
-    pixels: Tensor
-    labels: Tensor
-    index: Tensor
-    classes: int
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-def load_digits() -> tuple[Images, Images]:
+def load_digits(data: Path | None = None) -> tuple[Images, Images]:
     """Training and test images; the split is fixed.
+
+    Args:
+        data: not needed; the images come with scikit-learn.
 
     Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
 
@@ -44,7 +27,7 @@ def load_digits() -> tuple[Images, Images]:
     from sklearn import datasets
 
     pixels, labels = datasets.load_digits(return_X_y=True)
-    # Grey values 0..16, so that -16..16 in even numbers: every sum of them is exact.
+    # Grey values 0..16 become -16..16 in even numbers.
     centred = torch.from_numpy(2 * pixels.astype(np.float32) - 16)
     order = torch.from_numpy(np.random.default_rng(0).permutation(len(labels)))
     classes = int(labels.max()) + 1

@@ -8,7 +8,7 @@ from typing import final
 
 import torch
 
-from prcim.bnn.digits import Images
+from prcim.bnn.images import Images
 from prcim.bnn.mlp import Mlp
 from prcim.bnn.noise import NoiseModel, Reads, VirtualChip
 from prcim.bnn.tables import IntegerTables

@@ -11,11 +11,10 @@ from typing import Any, final
 import numpy as np
 
 from prcim.bnn.checkpoint import Checkpoint
-from prcim.bnn.digits import Images
 from prcim.bnn.evaluate import evaluate
+from prcim.bnn.images import Images
 from prcim.bnn.mlp import Mlp, MlpSpec
 from prcim.bnn.noise import NoiseModel
-from prcim.bnn.registry import DATASETS
 from prcim.bnn.spread import Spread, spread
 from prcim.bnn.tables import IntegerTables, integer_tables
 from prcim.bnn.train import Recipe, train
@@ -44,9 +43,7 @@ class DesignPoint:
     def label(self) -> str:
         """Word-line voltage, swing and width of the input pair."""
         read = self.lut.meta["plan"]["read"]
-        return (
-            f"V_WL {read['v_wl_v']:.2f} V, swing {read['swing_v']:.2f} V, pair {self.amplifier.w_m * 1e6:g} um"
-        )
+        return f"V_WL {read['v_wl_v']:.2f} V, swing {read['swing_v']:.2f} V, pair {self.amplifier.w_m * 1e6:g} um"
 
     @property
     def severity(self) -> float:
@@ -71,6 +68,7 @@ class Experiment:
     Attributes:
         lut: the table to train for.
         model, dataset: names in the registries.
+        images: training and test images of that data set.
         spec: the network.
         recipe: of the last stage; the stage before it has no errors and the same length.
         chips: how many virtual chips judge each network.
@@ -81,6 +79,7 @@ class Experiment:
     lut: ErrorLUT
     model: str
     dataset: str
+    images: tuple[Images, Images]
     spec: MlpSpec
     recipe: Recipe
     chips: int
@@ -101,7 +100,7 @@ class Experiment:
         Returns:
             What `result.json` holds.
         """
-        train_images, test_images = DATASETS[self.dataset]()
+        train_images, test_images = self.images
         tables = integer_tables(self.lut, self.amplifier)
         clean = dataclasses.replace(self.recipe, noise="ideal")
         start = self._train("start", None, clean, train_images, tables, folder, progress)
@@ -110,9 +109,14 @@ class Experiment:
 
         def judge(network: Mlp, noise: NoiseModel, point: IntegerTables, what: str, chips: int = self.chips) -> Spread:
             results = evaluate(
-                network, test_images, point, noise, range(chips), jobs=self.jobs,
+                network,
+                test_images,
+                point,
+                noise,
+                range(chips),
+                jobs=self.jobs,
                 progress=lambda done, total: progress(what, done, total),
-            )  # fmt: skip
+            )
             return spread([result.accuracy for result in results])
 
         networks = {"unaware": unaware, "aware": aware}
@@ -120,11 +124,8 @@ class Experiment:
         for number, point in enumerate(self.severity):
             at = integer_tables(point.lut, point.amplifier)
             what = f"design point {number + 1} of {len(self.severity)}"
-            severity.append({
-                "label": point.label,
-                "severity": point.severity,
-                **{name: judge(network, "column", at, what).as_json() for name, network in networks.items()},
-            })  # fmt: skip
+            judged = {name: judge(net, "column", at, f"{what}, {name}").as_json() for name, net in networks.items()}
+            severity.append({"label": point.label, "severity": point.severity, **judged})
         result: dict[str, Any] = {
             "noise": "column",
             "lut_sha256": self.lut.sha256,
@@ -134,7 +135,9 @@ class Experiment:
             "clean": {"accuracy": judge(unaware, "ideal", tables, "clean", 1).mean},
             "mean_error": {"accuracy": judge(unaware, "mean", tables, "mean error", 1).mean},
             **{name: judge(network, "column", tables, name).as_json() for name, network in networks.items()},
-            "iid": {name: judge(network, "iid", tables, f"{name}, i.i.d.").as_json() for name, network in networks.items()},
+            "iid": {
+                name: judge(network, "iid", tables, f"{name}, i.i.d.").as_json() for name, network in networks.items()
+            },
             "sweep": severity,
             "spec": dataclasses.asdict(self.spec),
             "recipe": dataclasses.asdict(self.recipe),
@@ -166,9 +169,14 @@ class Experiment:
         )
         if start is not None:
             Checkpoint(
-                model=self.model, dataset=self.dataset, network=network, lut=self.lut, noise=recipe.noise,
-                seed=recipe.seed, epochs=2 * recipe.epochs,
-            ).save(folder / f"{name}.safetensors")  # fmt: skip
+                model=self.model,
+                dataset=self.dataset,
+                network=network,
+                lut=self.lut,
+                noise=recipe.noise,
+                seed=recipe.seed,
+                epochs=2 * recipe.epochs,
+            ).save(folder / f"{name}.safetensors")
         return network
 
 

@@ -1,7 +1,8 @@
 """Which draw belongs to what: the layout of keys and counters, written down once.
 
 A key is made from five integers (seed, purpose, chip, layer, step) by folding them through Philox: `k = (0, 0)`, then
-for each integer v: `k = first two words of philox((low 32 bits of v, high 32 bits of v, 0, 0), k)`.
+for each integer v: `k = first two words of philox((low 32 bits of v, high 32 bits of v, 0, 0), k)`. Step is 0 for chips
+that judge networks and 1 for those that train them.
 
 A counter is four 32-bit words:
 

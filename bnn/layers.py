@@ -17,7 +17,7 @@ class BatchNorm(nn.BatchNorm1d):
     rounds on its own.
     """
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that the base class gives it
+    def forward(self, input: Tensor) -> Tensor:
         """Normalizes (B, features)."""
         if self.training or self.running_mean is None or self.running_var is None:
             return super().forward(input)
@@ -38,7 +38,7 @@ class BinaryLinear(nn.Module):
         self.weight = nn.Parameter(torch.randn(outputs, inputs, generator=generator) * 0.1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, inputs) -> (B, outputs)."""
+        """X (B, inputs) -> (B, outputs)."""
         return x @ sign(self.weight).t()
 
 
@@ -79,10 +79,10 @@ class ColumnLinear(nn.Module):
             self.norm = BatchNorm(outputs)
         else:
             low, high = readout.threshold_range(n_used)
-            self.threshold = nn.Parameter(torch.full((self.groups, outputs), (low + high) // 2 - 1.0 + n_used % 2))
+            self.threshold = nn.Parameter(torch.full((self.groups, outputs), low + (high - low) // 4 * 2.0))
 
     def forward(self, x: Tensor, chip: VirtualChip | None, reads: Reads | None) -> Tensor:
-        """x (B, inputs), +-1 -> (B, outputs), +-1; without a chip there are no errors."""
+        """X (B, inputs), +-1 -> (B, outputs), +-1; without a chip there are no errors."""
         x = x.unflatten(1, (self.groups, self.n_used))
         weight = sign(self.weight).unflatten(1, (self.groups, self.n_used))
         errors = None if chip is None else chip.layer(self.index, groups=self.groups, channels=self.outputs)
@@ -99,4 +99,5 @@ class ColumnLinear(nn.Module):
             raise TypeError("an ADC has no thresholds to train")
         low, high = self.readout.threshold_range(self.n_used)
         real = ((self.threshold - low) / 2).round().mul(2).add(low).clamp(low, high)
-        return self.threshold + (real - self.threshold).detach()
+        # In this order the value is exact; threshold + (real - threshold) can miss an odd number by a rounding.
+        return real.detach() + (self.threshold - self.threshold.detach())

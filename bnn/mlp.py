@@ -79,7 +79,13 @@ class Mlp(nn.Module):
         self.first_norm = BatchNorm(spec.width)
         self.columns: Sequence[ColumnLinear] = nn.ModuleList(  # type: ignore[assignment]
             ColumnLinear(
-                spec.width, spec.width, index=i, rows=spec.rows, n_used=spec.n_used, readout=readout, generator=generator
+                spec.width,
+                spec.width,
+                index=i,
+                rows=spec.rows,
+                n_used=spec.n_used,
+                readout=readout,
+                generator=generator,
             )
             for i in range(spec.hidden)
         )
@@ -97,5 +103,5 @@ class Mlp(nn.Module):
     @torch.no_grad()
     def clamp_latent(self) -> None:
         """Keeps latent weights in -1..1, where their sign can still turn."""
-        for layer in (self.first, self.last, *self.columns):
-            layer.weight.clamp_(-1, 1)
+        for weight in (self.first.weight, self.last.weight, *(layer.weight for layer in self.columns)):
+            weight.clamp_(-1, 1)

@@ -69,8 +69,9 @@ class VirtualChip:
         return LayerErrors(chip=self, index=index, groups=groups, channels=channels)
 
     def key(self, purpose: Purpose, layer: int = 0) -> tuple[int, int]:
-        """Key of a stream of this chip."""
-        return make_key(seed=self.seed, purpose=purpose, chip=self.number, layer=layer)
+        """Key of a stream of this chip; chips that train and chips that judge share none."""
+        step = 1 if self.half == "train" else 0
+        return make_key(seed=self.seed, purpose=purpose, chip=self.number, layer=layer, step=step)
 
     def range(self, count: int) -> tuple[int, int]:
         """First and last (excluded) of `count` items that belong to the chip's half."""

@@ -1,14 +1,20 @@
 """The models and data sets that a command can name. A new one is a file of its own and one line here."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 
-from prcim.bnn.digits import Images, load_digits
+from prcim.bnn.digits import load_digits
+from prcim.bnn.images import Images
 from prcim.bnn.mlp import Mlp
+from prcim.bnn.mnist import load_mnist
 from prcim.errors import InputError
 
+#: Loads training and test images from a folder, or from nowhere for a set that is embedded in a package.
+Loader = Callable[[Path | None], tuple[Images, Images]]
+
 MODELS: Mapping[str, type[Mlp]] = MappingProxyType({"mlp": Mlp})
-DATASETS: Mapping[str, Callable[[], tuple[Images, Images]]] = MappingProxyType({"digits": load_digits})
+DATASETS: Mapping[str, Loader] = MappingProxyType({"digits": load_digits, "mnist": load_mnist})
 
 
 def named_model(name: str) -> type[Mlp]:
@@ -22,7 +28,7 @@ def named_model(name: str) -> type[Mlp]:
     return MODELS[name]
 
 
-def named_dataset(name: str) -> Callable[[], tuple[Images, Images]]:
+def named_dataset(name: str) -> Loader:
     """What loads a data set, by name.
 
     Raises:
@@ -31,9 +37,3 @@ def named_dataset(name: str) -> Callable[[], tuple[Images, Images]]:
     if name not in DATASETS:
         raise InputError(f"there is no data set {name!r}; known data sets are: {', '.join(DATASETS)}")
     return DATASETS[name]
-
-
-def input_size(load: Callable[[], tuple[Images, Images]]) -> tuple[int, int]:
-    """Inputs and classes of a data set."""
-    images, _ = load()
-    return images.pixels.shape[1], images.classes

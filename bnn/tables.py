@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from torch import Tensor
 
+from prcim.cells.mismatch import Mismatch
 from prcim.cells.readout import SenseAmplifier
 from prcim.characterize.lut import ErrorLUT
-from prcim.cells.mismatch import Mismatch
 from prcim.errors import InputError
 
 #: Errors are kept in units of 2^-6 of the partial sum.
@@ -80,15 +80,16 @@ def integer_tables(lut: ErrorLUT, amplifier: SenseAmplifier) -> IntegerTables:
         rounded.append(float(np.abs(scaled / UNIT - values).max()))
         if np.abs(scaled).max() > np.iinfo(np.int16).max:
             raise InputError(
-                f"the table holds an error of {np.abs(values).max():.0f} in S; 16 bits reach to 511: the read is useless"
+                f"the table holds an error of {np.abs(values).max():.0f} in S; 16 bits reach to 511, so the"
+                " read is useless: raise v_wl_v or swing_v"
             )
         return torch.from_numpy(scaled.astype(np.int32))
 
     read_sigma = spread(lut.read_sigma)
     total = spread(lut.total_q)
-    offsets = _normal(256) * offset_sigma
+    offsets = _normal(64) * offset_sigma
     # Independent draws: the total and an offset, which has no lasting place in this model.
-    both = np.sort((total[:, :, None] + offsets[None, None, ::4]).reshape(len(grid), -1), axis=1)
+    both = np.sort((total[:, :, None] + offsets[None, None, :]).reshape(len(grid), -1), axis=1)
     both = both.reshape(len(grid), 256, -1).mean(axis=2)
     gauss = total.mean(axis=1)[:, None] + np.hypot(total.std(axis=1), offset_sigma)[:, None] * _normal(256)
     return IntegerTables(
@@ -109,4 +110,4 @@ def integer_tables(lut: ErrorLUT, amplifier: SenseAmplifier) -> IntegerTables:
 def _normal(count: int) -> NDArray[np.float64]:
     """`count` equally likely values of mean 0 and variance 1 that stand for a normal variable."""
     values = np.asarray(norm.ppf((np.arange(count) + 0.5) / count))
-    return values / values.std()
+    return np.asarray(values / values.std())

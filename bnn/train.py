@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from prcim.bnn.checkpoint import load_tensors, save_tensors
-from prcim.bnn.digits import Images
+from prcim.bnn.images import Images
 from prcim.bnn.mlp import Mlp
 from prcim.bnn.noise import NoiseModel, Reads, VirtualChip
 from prcim.bnn.tables import IntegerTables
@@ -85,12 +85,14 @@ def train(
             scores = network(images.pixels[chosen], chip, Reads(images=images.index[chosen]))
             loss = nn.functional.cross_entropy(scores, images.labels[chosen])
             if not torch.isfinite(loss):
-                raise RunError(f"the loss is {float(loss)} in epoch {epoch + 1}; lower the learning rate and train again")
+                raise RunError(
+                    f"the loss is {loss.item()} in epoch {epoch + 1}; lower the learning rate and train again"
+                )
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             network.clamp_latent()
-            loss_sum += float(loss)
+            loss_sum += loss.item()
             correct += int((scores.argmax(1) == images.labels[chosen]).sum())
         _log(log, state.stem, epoch, loss_sum / batches, correct / (batches * recipe.batch_size))
         _save(network, optimizer, recipe, epoch + 1, state)

@@ -49,10 +49,14 @@ class Cell(ABC):
             # BSIM4 adds delvto to VTH0, which is negative in a P device: there a larger magnitude is a minus.
             sign = "" if t.kind == "n" else "-"
             circuit.M(
-                t.name, t.drain, t.gate, t.source, t.bulk,
+                t.name,
+                t.drain,
+                t.gate,
+                t.source,
+                t.bulk,
                 model=technology.model(t.kind),
                 raw_spice=f"w={t.w_m:.6g} l={t.l_m:.6g} delvto={{{sign}dvt_{t.name}}} mulu0={{mu_{t.name}}}",
-            )  # fmt: skip
+            )
         return circuit
 
     def shifts(self, dvt_v: NDArray[np.float64], mu: NDArray[np.float64]) -> dict[str, str]:

@@ -132,9 +132,11 @@ class Column:
             for twin in (0, 1):
                 nodes = {**shared, self.cell.read_bit_line: line, self.cell.read_word_line: word_line(row, twin)}
                 circuit.X(
-                    instance(row, twin), self.cell.name, *(nodes[port] for port in self.cell.ports),
+                    instance(row, twin),
+                    self.cell.name,
+                    *(nodes[port] for port in self.cell.ports),
                     **self.cell.shifts(draw.dvt_v[row, twin], draw.mu[row, twin]),
-                )  # fmt: skip
+                )
         circuit.raw_spice += self._nodesets(draw)
         return circuit
 

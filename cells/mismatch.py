@@ -39,7 +39,9 @@ class Mismatch:
     def __post_init__(self) -> None:
         for name in ("a_vt_v_m", "a_beta_m", "global_sigma_vt_v"):
             if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"mismatch {name} is {getattr(self, name)}; it must be a spread in SI units, 0 or more")
+                raise InputError(
+                    f"mismatch {name} is {getattr(self, name)}; it must be a spread in SI units, 0 or more"
+                )
         if not -1 <= self.global_correlation <= 1:
             raise InputError(f"mismatch global_correlation is {self.global_correlation}; it must lie in -1..1")
 

@@ -43,9 +43,11 @@ def read_currents(
         circuit.V(line, line, 0, v_bl_v)
         nodes = {**shared, cell.read_bit_line: line}
         circuit.X(
-            str(index), cell.name, *(nodes[port] for port in cell.ports),
+            str(index),
+            cell.name,
+            *(nodes[port] for port in cell.ports),
             **cell.shifts(dvt_v, mu),
-        )  # fmt: skip
+        )
         circuit.raw_spice += "".join(
             f".nodeset v(x{index}.{node})={value:.6g}\n" for node, value in cell.start_v(1, vdd_v).items()
         )

@@ -70,16 +70,15 @@ class SteadyRead:
         circuit.V("shot", "shot", 0, 0)
         active = np.zeros((shots, column.rows, 2), dtype=np.bool_)
         active[:, : column.n_used] = inputs[:, :, None] == np.array([1, -1])
+        levels_v = np.where(active, self.v_wl_v, 0.0)
         # As text: PySpice would put braces around the expression.
         drivers = "".join(
-            f"b{word_line(row, twin)} {word_line(row, twin)} 0 v=pwl(v(shot),{_corners(active[:, row, twin] * self.v_wl_v)})\n"
+            f"b{word_line(row, twin)} {word_line(row, twin)} 0 v=pwl(v(shot),{_corners(levels_v[:, row, twin])})\n"
             for row, twin in _cells(column)
         )
         saved = [f"v({BIT_LINE})", "i(vload)"]
         saved += [f"v(x{instance(row, twin)}.{column.cell.storage})" for row, twin in _cells(column)]
-        return Deck(
-            netlist=f"{circuit}\n{drivers}{SOLVER}", save=tuple(saved), analyses=(f"dc vshot 0 {shots - 1} 1",)
-        )
+        return Deck(netlist=f"{circuit}\n{drivers}{SOLVER}", save=tuple(saved), analyses=(f"dc vshot 0 {shots - 1} 1",))
 
     def probe_deck(self, column: Column, v_bl_v: float) -> Deck:
         """A deck that holds the bit line of a column without mismatch at `v_bl_v` with all cells on."""
@@ -167,7 +166,9 @@ class SteadyRead:
         if not values:
             return np.empty(0), np.empty(0), np.empty(0, dtype=np.bool_)
         stored = np.array([[stored_bit(draw.weights[row], twin)] for row, twin in _cells(column)])
-        levels_v = np.array([values[f"v(x{instance(row, twin)}.{column.cell.storage})"] for row, twin in _cells(column)])
+        levels_v = np.array(
+            [values[f"v(x{instance(row, twin)}.{column.cell.storage})"] for row, twin in _cells(column)]
+        )
         held = np.all(np.abs(levels_v / column.technology.vdd_v - stored) < 0.2, axis=0)
         return values[f"v({BIT_LINE})"], -values["i(vload)"], held
 

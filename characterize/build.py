@@ -22,9 +22,7 @@ REPLICA_STREAM = 5
 Floats = NDArray[np.float64]
 
 
-def build_lut(
-    plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataFrame], simulator: str
-) -> ErrorLUT:
+def build_lut(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataFrame], simulator: str) -> ErrorLUT:
     """Makes the table.
 
     Args:

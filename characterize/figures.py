@@ -56,7 +56,9 @@ def errors_figure(lut: ErrorLUT) -> Figure:
     ):
         left.plot(lut.mac, values, label=label, color=colour, marker="o", markersize=3)
     left.legend(frameon=False)
-    left.set(xlabel="partial sum S", ylabel="standard deviation, in S", title="error before the read-out", ylim=(0, None))
+    left.set(
+        xlabel="partial sum S", ylabel="standard deviation, in S", title="error before the read-out", ylim=(0, None)
+    )
     inner = slice(1, -1)
     share = np.maximum(lut.v_col, 0)[inner] / (np.maximum(lut.v_col, 0) + lut.v_res)[inner]
     below, above = share - lut.icc_low[inner], lut.icc_high[inner] - share

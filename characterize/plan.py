@@ -131,7 +131,9 @@ class Plan(Section):
         if self.sampling.sums > self.n_used + 1:
             raise ValueError(f"sampling.sums is {self.sampling.sums}; {self.n_used} inputs have {self.n_used + 1} sums")
         if self.read.swing_v >= self.technology.vdd_v:
-            raise ValueError(f"read.swing_v is {self.read.swing_v} V; it must be below vdd_v, {self.technology.vdd_v} V")
+            raise ValueError(
+                f"read.swing_v is {self.read.swing_v} V; it must be below vdd_v, {self.technology.vdd_v} V"
+            )
         return self
 
     @property

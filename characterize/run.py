@@ -89,7 +89,9 @@ def run_plan(
         load_ohm = size_load(plan, ngspice, timeout_s=timeout_s)
         engine = Engine(plan=plan, plan_id=identity, ngspice=ngspice, load_ohm=load_ohm, timeout_s=timeout_s)
         resumed = _simulate_missing(engine, folder, work, executor, workers, progress)
-        lut = build_lut(plan, identity, engine, read_samples(folder, work, plan_id=identity), f"ngspice-{ngspice.version}")
+        lut = build_lut(
+            plan, identity, engine, read_samples(folder, work, plan_id=identity), f"ngspice-{ngspice.version}"
+        )
         lut.save(folder / "lut.npz")
         summary = {
             "plan_id": identity,

@@ -39,10 +39,14 @@ def read_chunk(folder: Path, chunk: Chunk, *, plan_id: str) -> pd.DataFrame | No
         rows: pd.DataFrame = pq.read_table(path, page_checksum_verification=True).to_pandas()
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0][:120]
-        raise InputError(f"sample file {path} is damaged ({reason}); delete it, and run again to simulate it anew") from None
+        raise InputError(
+            f"sample file {path} is damaged ({reason}); delete it, and run again to simulate it anew"
+        ) from None
     if "plan_id" not in rows or set(rows["plan_id"]) != {plan_id}:
         found = ", ".join(sorted(str(i)[:8] for i in set(rows.get("plan_id", ["none"]))))
-        raise InputError(f"sample file {path} belongs to plan {found}, not {plan_id[:8]}; use another folder or delete it")
+        raise InputError(
+            f"sample file {path} belongs to plan {found}, not {plan_id[:8]}; use another folder or delete it"
+        )
     return rows
 
 
@@ -59,6 +63,8 @@ def read_samples(folder: Path, chunks: list[Chunk], *, plan_id: str) -> dict[str
     for chunk in chunks:
         rows = read_chunk(folder, chunk, plan_id=plan_id)
         if rows is None:
-            raise InputError(f"{chunk_file(folder, chunk)} is missing; run the same characterization again to finish it")
+            raise InputError(
+                f"{chunk_file(folder, chunk)} is missing; run the same characterization again to finish it"
+            )
         frames.setdefault(chunk.kind, []).append(rows)
     return {kind: pd.concat(parts, ignore_index=True) for kind, parts in frames.items()}

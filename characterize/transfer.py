@@ -56,4 +56,4 @@ class TransferCurve:
         slope = inside.derivative()(v[[0, -1]])
         result = np.asarray(inside(np.clip(v_bl_v, v[0], v[-1])))
         below, above = np.minimum(v_bl_v - v[0], 0.0), np.maximum(v_bl_v - v[-1], 0.0)
-        return result + below * slope[0] + above * slope[1]
+        return np.asarray(result + below * slope[0] + above * slope[1])

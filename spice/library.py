@@ -33,7 +33,9 @@ class ModelLibrary:
     @property
     def models(self) -> tuple[str, ...]:
         """Names of the models in the file, lower case, in order."""
-        return tuple(name.lower() for name in re.findall(r"^\s*\.model\s+(\S+)", self.text, re.MULTILINE | re.IGNORECASE))
+        return tuple(
+            name.lower() for name in re.findall(r"^\s*\.model\s+(\S+)", self.text, re.MULTILINE | re.IGNORECASE)
+        )
 
     def require(self, model: str) -> str:
         """`model` itself, after checking that the file has it.
@@ -61,6 +63,8 @@ def read_library(path: Path) -> ModelLibrary:
     try:
         return ModelLibrary(name=path.name, text=path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"model file {path} does not exist; give the path of a BSIM4 or BSIM3 file for ngspice") from None
+        raise InputError(
+            f"model file {path} does not exist; give the path of a BSIM4 or BSIM3 file for ngspice"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"model file {path} cannot be read as text ({error})") from error

@@ -21,7 +21,7 @@ OLDEST_VERSION = 34
 
 @dataclass(frozen=True, kw_only=True)
 class Ngspice:
-    """An ngspice executable that was seen to run.
+    r"""An ngspice executable that was seen to run.
 
     Attributes:
         path: the executable.
@@ -105,7 +105,9 @@ def find_ngspice() -> Ngspice:
             [path, "--version"], capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise InputError(f"{path} does not run as ngspice ({error}); reinstall it or name another in PRCIM_NGSPICE") from error
+        raise InputError(
+            f"{path} does not run as ngspice ({error}); reinstall it or name another in PRCIM_NGSPICE"
+        ) from error
     match = re.search(r"ngspice-(\d+)", answer.stdout + answer.stderr)
     if match is None:
         raise InputError(f"{path} does not say that it is ngspice; name the right one in PRCIM_NGSPICE")
@@ -117,6 +119,10 @@ def find_ngspice() -> Ngspice:
 def _reason(log: str) -> str:
     """The first line in which the simulator itself says what went wrong."""
     for line in log.splitlines():
-        if re.search(r"error|fatal|singular|iteration limit|no convergence|aborted|can't find|unknown", line, re.IGNORECASE):
+        if line.startswith("Note:"):  # e.g. "Note: can't find the initialization file spinit."
+            continue
+        if re.search(
+            r"error|fatal|singular|iteration limit|no convergence|aborted|can't find|unknown", line, re.IGNORECASE
+        ):
             return line.strip()[:200]
     return "ngspice wrote no result and no reason"

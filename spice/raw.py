@@ -41,7 +41,7 @@ def read_raw(path: Path) -> tuple[Mapping[str, NDArray[np.float64]], ...]:
         points = min(int(count.group(1)), there) or there
         table = np.frombuffer(data, dtype="<f8", count=points * width, offset=first).reshape(points, width)
         # After an analysis that failed at once ngspice has only its table of constants to write.
-        if points and "Plotname: Constant values" not in header:
+        if points and "Plotname: constants" not in header:
             step = 2 if is_complex else 1
             plots.append({name.lower(): table[:, step * i].copy() for i, name in enumerate(names)})
         start = first + 8 * points * width

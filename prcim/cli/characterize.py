@@ -13,18 +13,23 @@ from prcim.cli.simulation import characterize_plan, usable_cores
 @click.argument("plan", default="8t-64")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a field of the plan; repeatable.")
 @click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path),
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
     help="Folder of samples and table. [default: build/characterize/NAME-<plan id>]",
-)  # fmt: skip
-@click.option("--jobs", type=click.IntRange(1, 1024), default=usable_cores, show_default="all cores", help="Simulators.")
+)
 @click.option(
-    "--timeout", "timeout_s", type=click.FloatRange(1), default=300.0, show_default=True,
+    "--jobs", type=click.IntRange(1, 1024), default=usable_cores, show_default="all cores", help="Simulators."
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(1),
+    default=300.0,
+    show_default=True,
     help="Seconds after which a simulator counts as hanging.",
-)  # fmt: skip
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def command(
-    plan: str, settings: tuple[str, ...], out: Path | None, jobs: int, timeout_s: float, as_json: bool
-) -> None:
+def command(plan: str, settings: tuple[str, ...], out: Path | None, jobs: int, timeout_s: float, as_json: bool) -> None:
     """Simulate PLAN, a named plan or a .toml file, and make its error table.
 
     What an earlier run finished is taken up. Results: samples/*.parquet, lut.npz, figures, summary.json.

@@ -7,19 +7,29 @@ from pathlib import Path
 import click
 
 from prcim.cli.progress import Progress
-from prcim.cli.simulation import find_lut, usable_cores
+from prcim.cli.simulation import data_option, find_lut, usable_cores
 
 
 @click.command("evaluate")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option("--lut", metavar="FILE", help="Error table: a file or package:NAME. [default: the checkpoint's own]")
+@data_option
 @click.option("--noise", default="column", show_default=True, help="ideal, mean, gaussian, iid or column.")
 @click.option("--chips", type=click.IntRange(1, 100_000), default=20, show_default=True, help="Virtual chips.")
 @click.option("--batch-size", type=click.IntRange(1), default=500, show_default=True, help="Images at a time.")
-@click.option("--jobs", type=click.IntRange(1, 1024), default=usable_cores, show_default="all cores", help="Chips at a time.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 1024), default=usable_cores, show_default="all cores", help="Chips at a time."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(
-    checkpoint: Path, lut: str | None, noise: str, chips: int, batch_size: int, jobs: int, as_json: bool
+    checkpoint: Path,
+    lut: str | None,
+    data: Path | None,
+    noise: str,
+    chips: int,
+    batch_size: int,
+    jobs: int,
+    as_json: bool,
 ) -> None:
     """Judge the network in CHECKPOINT on virtual chips that no training saw.
 
@@ -30,7 +40,7 @@ def command(
     from prcim.bnn.checkpoint import load_checkpoint
     from prcim.bnn.evaluate import evaluate
     from prcim.bnn.noise import noise_model
-    from prcim.bnn.registry import DATASETS
+    from prcim.bnn.registry import named_dataset
     from prcim.bnn.spread import spread
     from prcim.bnn.tables import integer_tables
 
@@ -41,13 +51,19 @@ def command(
     table = saved.lut if lut is None else find_lut(lut)
     saved.network.spec.check_table(table.rows, table.n_used)
     tables = integer_tables(table, saved.network.spec.make_readout().amplifier)
-    _, images = DATASETS[saved.dataset]()
+    _, images = named_dataset(saved.dataset)(data)
     started = time.monotonic()
     with Progress() as progress:
         results = evaluate(
-            saved.network, images, tables, model, range(chips), batch_size=batch_size, jobs=jobs,
+            saved.network,
+            images,
+            tables,
+            model,
+            range(chips),
+            batch_size=batch_size,
+            jobs=jobs,
             progress=lambda done, total: progress("chips", done, total),
-        )  # fmt: skip
+        )
     seconds = time.monotonic() - started
     summary = spread([result.accuracy for result in results])
     if as_json:
@@ -63,5 +79,6 @@ def command(
         return
     click.echo(
         f"{checkpoint.name}, {model}: mean {summary.mean:.2%}, sd {summary.sd:.2%}, worst {summary.worst:.2%} over"
-        f" {chips} chips and {len(images)} images; 95 % interval of the mean {summary.ci95[0]:.2%}..{summary.ci95[1]:.2%}"
+        f" {chips} chips and {len(images)} images; 95 % interval of the mean"
+        f" {summary.ci95[0]:.2%}..{summary.ci95[1]:.2%}"
     )

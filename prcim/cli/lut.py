@@ -30,7 +30,17 @@ def show(table: str, figures: Path | None, as_json: bool) -> None:
     if as_json:
         arrays = {
             name: getattr(lut, name).tolist()
-            for name in ("mac", "transfer_v", "v_col", "v_res", "read_sigma", "energy_j", "icc_low", "icc_high", "count")
+            for name in (
+                "mac",
+                "transfer_v",
+                "v_col",
+                "v_res",
+                "read_sigma",
+                "energy_j",
+                "icc_low",
+                "icc_high",
+                "count",
+            )
         }
         about = {"sha256": lut.sha256, "failures": lut.failures, "static_share": lut.static_share}
         click.echo(json.dumps({**about, "icc": icc.tolist(), **arrays, "meta": dict(lut.meta)}))
@@ -45,7 +55,8 @@ def show(table: str, figures: Path | None, as_json: bool) -> None:
     )
     click.echo(
         f"{len(lut.bank)} columns, {len(lut.chip_curves)} dies, {lut.failures} failed shots; static share"
-        f" {lut.static_share:.3f} (binomial weights); reference {meta['plan']['reference']['kind']}; sha256 {lut.sha256[:16]}"
+        f" {lut.static_share:.3f} (binomial weights); reference {meta['plan']['reference']['kind']}; sha256"
+        f" {lut.sha256[:16]}"
     )
     click.echo("   mac  V_BL mV  mV per S  column  pattern   read    die  static share (95 %)   fJ  shots")
     for k in range(len(lut.mac)):

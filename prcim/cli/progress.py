@@ -26,7 +26,9 @@ class Progress:
     def __enter__(self) -> "Progress":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._terminal and self._what:
             click.echo(err=True)
 
@@ -36,7 +38,7 @@ class Progress:
         if what != self._what:
             if self._terminal and self._what:
                 click.echo(err=True)
-            self._what, self._started, self._first, self._shown = what, now, done, 0.0
+            self._what, self._started, self._first, self._shown = what, now, done, now
         finished = done >= total
         if not self._terminal and not finished and now - self._shown < EVERY_S:
             return

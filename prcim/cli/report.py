@@ -33,7 +33,7 @@ def command(folder: Path | None, as_json: bool) -> None:
 def result_table(result: dict[str, Any]) -> str:
     """The table that a training ends with."""
     lines = [
-        f"{result['design_point']}; {result['test_images']} test images; errors at S = 0: {result['severity']:.2f} sqrt(n)",
+        f"{result['design_point']}; {result['test_images']} images; errors at S = 0: {result['severity']:.2f} sqrt(n)",
         "",
         "network                        chips    mean      sd   worst  95 % interval of the mean",
         f"clean, no errors                   - {result['clean']['accuracy']:7.2%}",

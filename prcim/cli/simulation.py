@@ -7,6 +7,8 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from prcim.cli.progress import Progress
 from prcim.errors import InputError, RunError
 
@@ -17,6 +19,15 @@ if TYPE_CHECKING:
 
 #: Where results go, below the working folder.
 BUILD = Path("build")
+
+
+#: Where data sets lie that no package embeds.
+data_option = click.option(
+    "--data",
+    envvar="PRCIM_DATA",
+    type=click.Path(path_type=Path),
+    help="Folder of the data set, for mnist. [also: PRCIM_DATA]",
+)
 
 
 def usable_cores() -> int:
@@ -38,9 +49,14 @@ def characterize_plan(
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=worker_setup)
     try:
         result = run_plan(
-            plan, ngspice, folder, pool, workers=jobs, timeout_s=timeout_s,
+            plan,
+            ngspice,
+            folder,
+            pool,
+            workers=jobs,
+            timeout_s=timeout_s,
             progress=lambda done, total: progress(f"characterize {plan.name}, shots", done, total),
-        )  # fmt: skip
+        )
     except BrokenProcessPool:
         raise RunError("a worker process was killed; run the same command again to go on") from None
     finally:
@@ -62,7 +78,9 @@ def find_lut(name: str) -> "ErrorLUT":
     folder = files("prcim.characterize") / "tables"
     known = sorted(f.name.removesuffix(".npz") for f in folder.iterdir()) if folder.is_dir() else []
     if name.removeprefix("package:") not in known:
-        raise InputError(f"the package has no table {name!r}; it has: {', '.join(f'package:{k}' for k in known) or 'none'}")
+        raise InputError(
+            f"the package has no table {name!r}; it has: {', '.join(f'package:{k}' for k in known) or 'none'}"
+        )
     with as_file(folder / f"{name.removeprefix('package:')}.npz") as path:
         return load_lut(path)
 

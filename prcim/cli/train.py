@@ -8,7 +8,7 @@ import click
 
 from prcim.cli.progress import Progress
 from prcim.cli.report import result_table
-from prcim.cli.simulation import BUILD, characterize_plan, find_lut, newest_lut, usable_cores
+from prcim.cli.simulation import BUILD, characterize_plan, data_option, find_lut, newest_lut, usable_cores
 
 if TYPE_CHECKING:
     from prcim.characterize.lut import ErrorLUT
@@ -19,15 +19,23 @@ MILDER = ("8t-64-wl45", "8t-64-wl60")
 
 
 @click.command("train")
-@click.option("--lut", metavar="FILE", help="Error table: a file or package:NAME. [default: the newest 8t-64, else made]")
+@click.option(
+    "--lut", metavar="FILE", help="Error table: a file or package:NAME. [default: the newest 8t-64, else made]"
+)
 @click.option("--model", default="mlp", show_default=True, help="Network.")
 @click.option("--dataset", default="digits", show_default=True, help="Data set.")
+@data_option
 @click.option("--noise", default="column", show_default=True, help="Errors in training: gaussian, iid or column.")
-@click.option("--readout", type=click.Choice(["majority", "adc"]), default="majority", show_default=True, help="Read-out.")
 @click.option(
-    "--amplifier-w-m", type=click.FloatRange(5e-8, 1e-4), default=1e-6, show_default=True,
+    "--readout", type=click.Choice(["majority", "adc"]), default="majority", show_default=True, help="Read-out."
+)
+@click.option(
+    "--amplifier-w-m",
+    type=click.FloatRange(5e-8, 1e-4),
+    default=1e-6,
+    show_default=True,
     help="Gate width of the comparator's input transistors, m; their mismatch is its offset.",
-)  # fmt: skip
+)
 @click.option("--width", type=click.IntRange(1, 65536), default=256, show_default=True, help="Width of hidden layers.")
 @click.option("--hidden", type=click.IntRange(1, 64), default=3, show_default=True, help="Hidden layers on columns.")
 @click.option("--epochs", type=click.IntRange(1, 100_000), default=60, show_default=True, help="Epochs of each stage.")
@@ -40,6 +48,7 @@ def command(
     lut: str | None,
     model: str,
     dataset: str,
+    data: Path | None,
     noise: str,
     readout: str,
     amplifier_w_m: float,
@@ -63,24 +72,38 @@ def command(
     from prcim.bnn.figures import write_figures
     from prcim.bnn.mlp import MlpSpec
     from prcim.bnn.noise import noise_model
-    from prcim.bnn.registry import input_size, named_dataset, named_model
+    from prcim.bnn.registry import named_dataset, named_model
     from prcim.bnn.train import Recipe
     from prcim.cells.readout import SenseAmplifier
 
     named_model(model)
-    inputs, classes = input_size(named_dataset(dataset))
+    images = named_dataset(dataset)(data)
     recipe = Recipe(noise=noise_model(noise), epochs=epochs, seed=seed)
     with Progress() as progress:
         table, others = _tables(lut, jobs, progress)
         spec = MlpSpec(
-            inputs=inputs, classes=classes, rows=table.rows, n_used=table.n_used, width=width, hidden=hidden,
-            readout=readout, amplifier_w_m=amplifier_w_m,
-        )  # fmt: skip
+            inputs=images[0].pixels.shape[1],
+            classes=images[0].classes,
+            rows=table.rows,
+            n_used=table.n_used,
+            width=width,
+            hidden=hidden,
+            readout=readout,
+            amplifier_w_m=amplifier_w_m,
+        )
         spec.check_table(table.rows, table.n_used)
         torch.set_num_threads(jobs)
         points = design_points(table, others, SenseAmplifier(w_m=amplifier_w_m))
         experiment = Experiment(
-            lut=table, model=model, dataset=dataset, spec=spec, recipe=recipe, chips=chips, severity=points, jobs=jobs
+            lut=table,
+            model=model,
+            dataset=dataset,
+            images=images,
+            spec=spec,
+            recipe=recipe,
+            chips=chips,
+            severity=points,
+            jobs=jobs,
         )
         folder = out or BUILD / "train" / folder_name(experiment)
         folder.mkdir(parents=True, exist_ok=True)
