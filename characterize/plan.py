@@ -74,7 +74,7 @@ class ReadPlan(Section):
 
     mode: Literal["steady"] = "steady"
     v_wl_v: Positive = 0.35
-    swing_v: Positive = 0.12
+    swing_v: Positive = 0.1
     settle_tau: float = 7.0
     comparator_noise_v: Annotated[float, Field(ge=0)] = 1.0e-3
     i_line_max_a: Positive = 2.0e-3
