@@ -42,10 +42,11 @@ class Spread:
 def spread(accuracies: Sequence[float]) -> Spread:
     """Summarizes accuracies of chips, of which there must be at least one."""
     values = np.asarray(accuracies, dtype=np.float64)
-    mean = float(values.mean())
-    sd = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    # Of equal values the computed mean can differ by a rounding, and the bootstrap would divide zero by zero.
+    mean, sd = float(values[0]), 0.0
     low = high = mean
-    if sd > 0:
+    if values.min() < values.max():
+        mean, sd = float(values.mean()), float(values.std(ddof=1))
         interval = bootstrap((values,), np.mean, rng=np.random.default_rng(0)).confidence_interval
         low, high = float(interval.low), float(interval.high)
     return Spread(

@@ -17,7 +17,7 @@ class Cell8T(Cell):
 
     Attributes:
         w_pull_up_m, w_pull_down_m, w_pass_m: widths of the six transistors that hold the bit, m.
-        w_read_m: width of both read transistors, m.
+        w_driver_m, w_access_m: widths of the lower and the upper read transistor, m.
 
     Source: widths of published 65 nm cells, 80 / 130..150 / 90..100 nm, read stack 120 nm.
 
@@ -29,7 +29,8 @@ class Cell8T(Cell):
     w_pull_up_m: float = 80e-9
     w_pull_down_m: float = 130e-9
     w_pass_m: float = 90e-9
-    w_read_m: float = 120e-9
+    w_driver_m: float = 120e-9
+    w_access_m: float = 120e-9
 
     name: ClassVar[str] = "cell_8t"
     ports: ClassVar[tuple[str, ...]] = ("rbl", "rwl", "wl", "bl", "blb", "vdd", "vss")
@@ -46,8 +47,8 @@ class Cell8T(Cell):
             Transistor(name="pdr", kind="n", drain="qb", gate="q", source="vss", w_m=self.w_pull_down_m),
             Transistor(name="pgl", kind="n", drain="bl", gate="wl", source="q", w_m=self.w_pass_m),
             Transistor(name="pgr", kind="n", drain="blb", gate="wl", source="qb", w_m=self.w_pass_m),
-            Transistor(name="rd", kind="n", drain="mid", gate="q", source="vss", w_m=self.w_read_m),
-            Transistor(name="ra", kind="n", drain="rbl", gate="rwl", source="mid", w_m=self.w_read_m),
+            Transistor(name="rd", kind="n", drain="mid", gate="q", source="vss", w_m=self.w_driver_m),
+            Transistor(name="ra", kind="n", drain="rbl", gate="rwl", source="mid", w_m=self.w_access_m),
         )
 
     def start_v(self, bit: int, vdd_v: float) -> dict[str, float]:  # noqa: D102

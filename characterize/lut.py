@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, final
 from zipfile import BadZipFile
@@ -179,6 +180,27 @@ def load_lut(path: Path) -> ErrorLUT:
     if lut.sha256 != checksum:
         raise InputError(f"table {path} does not match its checksum: it was changed or damaged; {again}")
     return lut
+
+
+def open_lut(name: str) -> ErrorLUT:
+    """A table by the name of its file, or one that comes with the package as package:NAME.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+
+    Example:
+        >>> open_lut("package:8t-64").rows
+        64
+    """
+    kind, colon, inside = name.partition(":")
+    if kind != "package" or not colon:
+        return load_lut(Path(name))
+    folder = files("prcim.characterize") / "tables"
+    known = sorted(file.name.removesuffix(".npz") for file in folder.iterdir() if file.name.endswith(".npz"))
+    if inside not in known:
+        raise InputError(f"the package has no table {name!r}; it has: {', '.join(f'package:{k}' for k in known)}")
+    with as_file(folder / f"{inside}.npz") as path:
+        return load_lut(path)
 
 
 def binomial_weights(n_used: int, mac: Floats) -> Floats:

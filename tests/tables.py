@@ -11,12 +11,14 @@ from prcim.bnn.tables import IntegerTables, integer_tables
 from prcim.cells.readout import SenseAmplifier
 from prcim.characterize.lut import SCHEMA, ErrorLUT
 
+USUAL = SenseAmplifier()
+
 
 def make_lut(
-    *, rows: int = 64, n_used: int | None = None, sums: int = 17, columns: int = 16, dies: int = 4, seed: int = 0
+    *, rows: int = 64, n_used: int | None = None, sums: int = 17, columns: int = 16, dies: int = 4
 ) -> ErrorLUT:
-    """A table with errors of a few sums, curves that differ in level and shape, and a skewed residual."""
-    rng = np.random.default_rng(seed)
+    """A table with errors of a few S, curves that differ in level and shape, and a skewed residual."""
+    rng = np.random.default_rng(0)
     n = rows if n_used is None else n_used
     mac = 2.0 * np.rint(np.linspace(0, n, sums)) - n
     size = 1.0 + np.sqrt(1 - (mac / n) ** 2)
@@ -58,10 +60,12 @@ def make_lut(
     return ErrorLUT(**{name: array.astype("<f4").astype(np.float64) for name, array in arrays.items()}, meta=meta)
 
 
-def make_tables(*, n_used: int = 64, columns: int = 16, dies: int = 4, seed: int = 0) -> IntegerTables:
-    """The same in integers, with the offsets of a usual comparator."""
-    lut = make_lut(rows=n_used, sums=min(17, n_used + 1), columns=columns, dies=dies, seed=seed)
-    return integer_tables(lut, SenseAmplifier())
+def make_tables(
+    *, n_used: int = 64, columns: int = 16, dies: int = 4, amplifier: SenseAmplifier = USUAL
+) -> IntegerTables:
+    """The same in integers."""
+    lut = make_lut(rows=n_used, sums=min(17, n_used + 1), columns=columns, dies=dies)
+    return integer_tables(lut, amplifier)
 
 
 def only(tables: IntegerTables, *names: str) -> IntegerTables:

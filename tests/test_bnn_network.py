@@ -9,7 +9,7 @@ from tables import make_tables, only
 from prcim.bnn.digits import load_digits
 from prcim.bnn.layers import BatchNorm
 from prcim.bnn.mlp import Mlp, MlpSpec
-from prcim.bnn.noise import Reads, VirtualChip
+from prcim.bnn.noise import NoiseModel, Reads, VirtualChip
 from prcim.cells.readout import Adc
 
 Floats = NDArray[np.float64]
@@ -55,7 +55,8 @@ def in_numpy(net: Mlp, pixels: NDArray[np.int64]) -> Floats:
         cuts = [slice(g * n, (g + 1) * n) for g in range(groups)]
         if isinstance(layer.readout, Adc):
             half, step = 2 ** (layer.readout.bits - 1), layer.readout.step
-            codes = [np.clip((h[:, c] @ weight[:, c].T + 1) // step, -half, half - 1) * step + step // 2 - 1 for c in cuts]
+            numbers = [np.clip((h[:, c] @ weight[:, c].T + 1) // step, -half, half - 1) for c in cuts]
+            codes = [number * step + step // 2 - 1 for number in numbers]
             h = binary(normalized(layer.norm, np.sum(codes, axis=0)))
         else:
             low, high = layer.readout.threshold_range(n)
@@ -95,11 +96,9 @@ def test_ideal_chip_and_chip_with_a_zero_table_are_no_chip(readout: str) -> None
 
 @pytest.mark.parametrize("readout", ["majority", "adc"])
 @pytest.mark.parametrize("model", ["ideal", "column", "iid"])
-def test_scores_of_an_image_do_not_depend_on_the_batch(readout: str, model: str) -> None:
+def test_scores_of_an_image_do_not_depend_on_the_batch(readout: str, model: NoiseModel) -> None:
     net = network(readout)
-    chip = VirtualChip(tables=make_tables(n_used=24), model="column" if model == "column" else "iid", number=4)
-    if model == "ideal":
-        chip = VirtualChip(tables=chip.tables, model="ideal", number=4)
+    chip = VirtualChip(tables=make_tables(n_used=24), model=model, number=4)
     x, index = load_digits()[1].pixels[:60], torch.randperm(1797, generator=torch.Generator().manual_seed(0))[:60]
     order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():

@@ -74,7 +74,7 @@ def test_tables_are_whole_numbers_of_32_bits_within_16(tables: IntegerTables) ->
 def test_error_beyond_16_bits_is_refused(lut: ErrorLUT, name: str) -> None:
     array = getattr(lut, name).copy()
     array.flat[-1] = 600.0
-    with pytest.raises(InputError, match="16 bits reach to 511.* the read is useless"):
+    with pytest.raises(InputError, match=r"16 bits reach to 511.* the read is useless"):
         integer_tables(dataclasses.replace(lut, **{name: array}), AMPLIFIER)
 
 

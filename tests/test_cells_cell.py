@@ -116,10 +116,10 @@ def test_cell_holds_its_bit(ngspice: Ngspice, bit: int) -> None:
 def test_cells_are_values() -> None:
     assert CELLS["8t"] is Cell8T
     assert eval(repr(CELL)) == CELL
-    with pytest.raises(FrozenInstanceError, match="w_read_m"):
-        CELL.w_read_m = 1e-6  # type: ignore[misc]
-    wide = {t.name: t.w_m for t in Cell8T(w_read_m=200e-9).transistors}
-    assert (wide["rd"], wide["ra"], wide["pgl"]) == (200e-9, 200e-9, 90e-9)
+    with pytest.raises(FrozenInstanceError, match="w_access_m"):
+        CELL.w_access_m = 1e-6  # type: ignore[misc]
+    wide = {t.name: t.w_m for t in Cell8T(w_access_m=200e-9, w_driver_m=300e-9).transistors}
+    assert (wide["rd"], wide["ra"], wide["pgl"]) == (300e-9, 200e-9, CELL.w_pass_m)
 
 
 @pytest.mark.parametrize("name", ["", "Rd", "r d", "rd\n.end", "r_d"])

@@ -56,7 +56,7 @@ def in_order(weights: Signs, n_on: list[int], order: NDArray[np.int_]) -> Signs:
     return np.array([np.where(rank < k, weights, -weights) for k in n_on], dtype=np.int8)
 
 
-def test_without_mismatch_only_the_number_of_conducting_cells_counts(ngspice: Ngspice, rng: np.random.Generator) -> None:
+def test_without_mismatch_only_the_number_of_cells_counts(ngspice: Ngspice, rng: np.random.Generator) -> None:
     found = []
     for weights in signs(rng, 3, 8):
         draw = replace(COLUMN.nominal_draw(), weights=weights)

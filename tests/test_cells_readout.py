@@ -63,7 +63,9 @@ def test_refused_majorities(bits: int) -> None:
         Majority(dac_bits=bits)
 
 
-@pytest.mark.parametrize(("bits", "step", "words"), [(0, 2, "bits is 0"), (13, 2, "bits is 13"), (5, 3, "step is 3"), (5, 0, "step is 0")])
+@pytest.mark.parametrize(
+    ("bits", "step", "words"), [(0, 2, "bits is 0"), (13, 2, "bits is 13"), (5, 3, "step is 3"), (5, 0, "step is 0")]
+)
 def test_refused_adcs(bits: int, step: int, words: str) -> None:
     with pytest.raises(InputError, match=words):
         Adc(bits=bits, step=step)

@@ -103,12 +103,13 @@ def test_noise_lies_between_kt_over_c_and_three_times_that(ngspice: Ngspice) -> 
     assert floor_v < found_v[1] < found_v[2] < 3 * floor_v
 
 
-def test_noise_falls_with_capacitance(ngspice: Ngspice) -> None:
+def test_thermal_noise_falls_with_capacitance(ngspice: Ngspice) -> None:
+    """Of the load alone: the flicker noise of conducting cells does not care."""
     large = replace(COLUMN, c_bl_fixed_f=20e-15 + 3 * COLUMN.c_bl_f)
     one, four = (
-        ngspice.run(READ.noise_deck(column, conducting(4))).values["v(onoise_total)"][0] for column in (COLUMN, large)
+        ngspice.run(READ.noise_deck(column, conducting(0))).values["v(onoise_total)"][0] for column in (COLUMN, large)
     )
-    assert one / four == pytest.approx(2, rel=0.1)
+    assert one / four == pytest.approx(2, rel=0.02)
 
 
 def test_probe_measures_what_the_cells_draw(ngspice: Ngspice) -> None:
@@ -128,11 +129,11 @@ def test_duration() -> None:
 
 @pytest.mark.parametrize("settle_tau", [4.99, 0.0, -1.0])
 def test_read_that_does_not_settle_is_refused(settle_tau: float) -> None:
-    with pytest.raises(InputError, match=rf"settle_tau is {settle_tau}; a steady state takes at least 5 time constants"):
+    with pytest.raises(InputError, match=f"settle_tau is {settle_tau}; a steady state takes at least 5 time"):
         SteadyRead(v_wl_v=0.35, settle_tau=settle_tau)
 
 
 @pytest.mark.parametrize("v_wl_v", [0.0, -0.35, 2.1, math.nan])
 def test_refused_word_lines(v_wl_v: float) -> None:
-    with pytest.raises(InputError, match=rf"v_wl_v is {v_wl_v} V; an active word line needs more than 0 and at most 2 V"):
+    with pytest.raises(InputError, match=f"v_wl_v is {v_wl_v} V; an active word line needs more than 0"):
         SteadyRead(v_wl_v=v_wl_v)

@@ -10,7 +10,7 @@ import pytest
 from prcim.characterize.lut import SCHEMA
 from prcim.cli.main import status
 
-TINY = "rows=8 sums=5 sampling.columns=4 patterns=2 chips=2 cells=16".split()
+TINY = ["rows=8", "sums=5", "sampling.columns=4", "patterns=2", "chips=2", "cells=16"]
 
 
 def settings(*more: str) -> list[str]:
@@ -87,7 +87,9 @@ def test_no_ngspice(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
     assert "conda" in line
 
 
-@pytest.mark.parametrize(("body", "words"), [("sleep 60", "timeout: ngspice gave no answer"), ("kill -9 $$", "signal 9")])
+@pytest.mark.parametrize(
+    ("body", "words"), [("sleep 60", "timeout: ngspice gave no answer"), ("kill -9 $$", "signal 9")]
+)
 def test_an_ngspice_that_hangs_or_dies(
     body: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,7 +112,7 @@ def test_a_table_of_another_version(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert f"has schema 'prcim-lut-0'; this version of prcim reads '{SCHEMA}'" in line
 
 
-def test_a_damaged_sample_file_is_named_and_can_be_done_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_sample_file_is_named_and_done_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["characterize", "--jobs", "1", "--out", "out", *settings()]
     assert status(arguments) == 0
     table = (tmp_path / "out/lut.npz").read_bytes()
@@ -139,4 +141,3 @@ def test_help_of_every_command_names_its_defaults(capsys: pytest.CaptureFixture[
         text = capsys.readouterr().out
         assert "--help" in text
         assert len(text) > 150
-

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from prcim.cli.progress import Progress
-from prcim.cli.simulation import data_option, find_lut, usable_cores
+from prcim.cli.simulation import data_option, usable_cores
 
 
 @click.command("evaluate")
@@ -43,12 +43,13 @@ def command(
     from prcim.bnn.registry import named_dataset
     from prcim.bnn.spread import spread
     from prcim.bnn.tables import integer_tables
+    from prcim.characterize.lut import open_lut
 
     # Chips run side by side; threads inside each would only get in each other's way.
     torch.set_num_threads(1)
     model = noise_model(noise)
     saved = load_checkpoint(checkpoint)
-    table = saved.lut if lut is None else find_lut(lut)
+    table = saved.lut if lut is None else open_lut(lut)
     saved.network.spec.check_table(table.rows, table.n_used)
     tables = integer_tables(table, saved.network.spec.make_readout().amplifier)
     _, images = named_dataset(saved.dataset)(data)

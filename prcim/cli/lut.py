@@ -5,8 +5,6 @@ from pathlib import Path
 
 import click
 
-from prcim.cli.simulation import find_lut
-
 
 @click.group("lut")
 def command() -> None:
@@ -21,7 +19,9 @@ def show(table: str, figures: Path | None, as_json: bool) -> None:
     """Print TABLE: errors and their shares at each sum, in units of S, with 95 % intervals."""
     import numpy as np
 
-    lut = find_lut(table)
+    from prcim.characterize.lut import open_lut
+
+    lut = open_lut(table)
     if figures is not None:
         from prcim.characterize.figures import write_figures
 

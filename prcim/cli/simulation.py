@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from prcim.cli.progress import Progress
-from prcim.errors import InputError, RunError
+from prcim.errors import RunError
 
 if TYPE_CHECKING:
-    from prcim.characterize.lut import ErrorLUT
     from prcim.characterize.plan import Plan
     from prcim.characterize.run import Characterization
 
@@ -65,24 +64,6 @@ def characterize_plan(
             child.terminate()
     write_figures(result.lut, folder)
     return result
-
-
-def find_lut(name: str) -> "ErrorLUT":
-    """A table by file name, or by `package:NAME` one that comes with the package."""
-    from importlib.resources import as_file, files
-
-    from prcim.characterize.lut import load_lut
-
-    if not name.startswith("package:"):
-        return load_lut(Path(name))
-    folder = files("prcim.characterize") / "tables"
-    known = sorted(f.name.removesuffix(".npz") for f in folder.iterdir()) if folder.is_dir() else []
-    if name.removeprefix("package:") not in known:
-        raise InputError(
-            f"the package has no table {name!r}; it has: {', '.join(f'package:{k}' for k in known) or 'none'}"
-        )
-    with as_file(folder / f"{name.removeprefix('package:')}.npz") as path:
-        return load_lut(path)
 
 
 def newest_lut(plan_name: str) -> Path | None:

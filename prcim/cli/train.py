@@ -8,7 +8,7 @@ import click
 
 from prcim.cli.progress import Progress
 from prcim.cli.report import result_table
-from prcim.cli.simulation import BUILD, characterize_plan, data_option, find_lut, newest_lut, usable_cores
+from prcim.cli.simulation import BUILD, characterize_plan, data_option, newest_lut, usable_cores
 
 if TYPE_CHECKING:
     from prcim.characterize.lut import ErrorLUT
@@ -118,15 +118,16 @@ def command(
 
 def _tables(lut: str | None, jobs: int, progress: Progress) -> "tuple[ErrorLUT, list[ErrorLUT]]":
     """The table to train for and those of milder design points; simulated when they are missing and none is named."""
+    from prcim.characterize.lut import open_lut
     from prcim.characterize.plan import named_plan
 
     if lut is not None:
-        return find_lut(lut), []
+        return open_lut(lut), []
     tables = []
     for name in (PLAN, *MILDER):
         found = newest_lut(name)
         if found is not None:
-            tables.append(find_lut(str(found)))
+            tables.append(open_lut(str(found)))
         else:
             run = characterize_plan(named_plan(name), None, jobs=jobs, timeout_s=300.0, progress=progress)
             tables.append(run.lut)

@@ -1,0 +1,132 @@
+"""Backward passes against their formulas in NumPy, exact zeros included."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy.stats import norm
+from tables import make_tables
+from torch import Tensor
+
+from prcim.bnn.binarize import expected_sign_slope, sign
+from prcim.bnn.column_sum import CodeSum, MajoritySum, noisy_sums, partial_sums
+from prcim.bnn.layers import ColumnLinear
+from prcim.bnn.noise import Reads, VirtualChip
+from prcim.bnn.tables import UNIT
+from prcim.cells.readout import Adc, Majority
+
+Floats = NDArray[np.float64]
+BATCH, GROUPS, N, CHANNELS = 6, 3, 16, 10
+
+
+@pytest.fixture(params=[False, True], ids=["clean", "noisy"])
+def chip(request: pytest.FixtureRequest) -> VirtualChip | None:
+    return VirtualChip(tables=make_tables(n_used=N), model="column", number=2) if request.param else None
+
+
+def inputs(zeros: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Inputs (B, G, n), weights (O, G, n), the gradient that arrives (B, O); without a chip inputs may be zero."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 2, (BATCH, GROUPS, N), generator=generator) * 2.0 - 1
+    weight = torch.randint(0, 2, (CHANNELS, GROUPS, N), generator=generator) * 2.0 - 1
+    if zeros:
+        x[0] = 0.0
+        x[:, :, ::5] = 0.0
+    return x.requires_grad_(), weight.requires_grad_(), torch.randn(BATCH, CHANNELS, generator=generator)
+
+
+def sums(x: Tensor, weight: Tensor, chip: VirtualChip | None, reads: Reads) -> Floats:
+    """S + error, in S."""
+    errors = None if chip is None else chip.layer(0, groups=GROUPS, channels=CHANNELS)
+    with torch.no_grad():
+        return noisy_sums(partial_sums(x, weight), x, errors, reads).double().numpy() / UNIT
+
+
+def as_numpy(tensor: Tensor | None) -> Floats:
+    assert tensor is not None
+    return tensor.detach().double().numpy()
+
+
+def test_majority_passes_the_slope_of_the_expected_sign(chip: VirtualChip | None) -> None:
+    x, weight, arriving = inputs(zeros=chip is None)
+    threshold = (2.0 * torch.arange(-15, 15).reshape(GROUPS, CHANNELS) + 1).requires_grad_()
+    reads = Reads(images=torch.arange(BATCH))
+    errors = None if chip is None else chip.layer(0, groups=GROUPS, channels=CHANNELS)
+    votes: Tensor = MajoritySum.apply(x, weight, threshold, errors, reads)  # type: ignore[no-untyped-call]
+    votes.backward(arriving)
+
+    z = sums(x, weight, chip, reads) - as_numpy(threshold)
+    assert np.array_equal(as_numpy(votes), np.where(z >= 0, 1, -1).sum(1))
+    slope = 2 * norm.pdf(z / math.sqrt(N)) / math.sqrt(N)
+    grad_z = as_numpy(arriving)[:, None] * slope
+    assert np.allclose(as_numpy(x.grad), np.einsum("bgo,ogn->bgn", grad_z, as_numpy(weight)), atol=1e-6)
+    assert np.allclose(as_numpy(weight.grad), np.einsum("bgo,bgn->ogn", grad_z, as_numpy(x)), atol=1e-6)
+    assert np.allclose(as_numpy(threshold.grad), -grad_z.sum(0), atol=1e-6)
+    assert np.abs(as_numpy(weight.grad)).max() > 0.01
+
+
+@pytest.mark.parametrize(("bits", "step"), [(1, 2), (2, 4), (3, 2), (7, 2)])
+def test_codes_pass_the_gradient_where_they_do_not_clip(chip: VirtualChip | None, bits: int, step: int) -> None:
+    x, weight, arriving = inputs(zeros=chip is None)
+    adc = Adc(bits=bits, step=step)
+    reads = Reads(images=torch.arange(BATCH))
+    errors = None if chip is None else chip.layer(0, groups=GROUPS, channels=CHANNELS)
+    total: Tensor = CodeSum.apply(x, weight, adc, errors, reads)  # type: ignore[no-untyped-call]
+    total.backward(arriving)
+
+    z = sums(x, weight, chip, reads)
+    levels = np.array(adc.levels(N))
+    # The range: half a step below the lowest level to half a step above the highest, the upper end excluded.
+    inside = (z >= levels[0] - step // 2) & (z < levels[-1] + step // 2)
+    grad_z = as_numpy(arriving)[:, None] * inside
+    assert np.allclose(as_numpy(x.grad), np.einsum("bgo,ogn->bgn", grad_z, as_numpy(weight)), atol=1e-5)
+    assert np.allclose(as_numpy(weight.grad), np.einsum("bgo,bgn->ogn", grad_z, as_numpy(x)), atol=1e-5)
+    assert inside.all() == (bits == 7)
+    assert inside.any()
+
+
+@pytest.mark.parametrize("width", [0.5, 4.0, 8.0])
+def test_slope_is_the_derivative_of_the_expected_sign(width: float) -> None:
+    """E[sign(z + noise)] = 2 Phi(z / width) - 1."""
+    z = np.linspace(-4 * width, 4 * width, 101)
+    z = np.append(z, 0.0)
+    step = 1e-4 * width
+    difference = norm.cdf((z + step) / width) - norm.cdf((z - step) / width)
+    slope = as_numpy(expected_sign_slope(torch.from_numpy(z), width))
+    assert np.allclose(slope, difference / step, rtol=1e-5, atol=1e-9)
+
+
+def test_sign_passes_the_gradient_from_minus_one_to_one() -> None:
+    beyond = np.nextafter(np.float32(1), np.float32(2))
+    x = torch.tensor([-3.0, -float(beyond), -1.0, -0.5, -0.0, 0.0, 0.5, 1.0, float(beyond), 3.0], requires_grad=True)
+    result = sign(x)
+    result.backward(torch.arange(1.0, 11.0))
+    assert result.tolist() == [-1, -1, -1, -1, 1, 1, 1, 1, 1, 1]
+    assert as_numpy(x.grad).tolist() == [0, 0, 3, 4, 5, 6, 7, 8, 0, 0]
+
+
+def test_layer_s_latent_weights_get_the_columns_gradient_within_their_window(chip: VirtualChip | None) -> None:
+    """Through sign, cutting into columns, realised thresholds and the vote: the formulas one after another."""
+    generator = torch.Generator().manual_seed(0)
+    layer = ColumnLinear(
+        GROUPS * N, CHANNELS, index=0, rows=N, n_used=N, readout=Majority(dac_bits=3), generator=generator
+    )
+    layer.weight.data.mul_(10)  # half of them leave the window
+    layer.weight.data[:, ::7] = 0.0
+    layer.threshold.data.copy_(5 * torch.randn(GROUPS, CHANNELS, generator=generator))
+    x, _, arriving = inputs(zeros=False)
+    reads = Reads(images=torch.arange(BATCH))
+    layer(x.flatten(1), chip, reads).backward(arriving)
+
+    latent = as_numpy(layer.weight)
+    weight = np.where(latent >= 0, 1.0, -1.0).reshape(CHANNELS, GROUPS, N)
+    z = sums(x, torch.from_numpy(weight).float(), chip, reads) - as_numpy(layer.realised())
+    votes = np.where(z >= 0, 1, -1).sum(1) / math.sqrt(GROUPS)
+    grad_votes = as_numpy(arriving) * (np.abs(votes) <= 1) / math.sqrt(GROUPS)
+    grad_z = grad_votes[:, None] * 2 * norm.pdf(z / math.sqrt(N)) / math.sqrt(N)
+    wanted = np.einsum("bgo,bgn->ogn", grad_z, as_numpy(x)).reshape(CHANNELS, -1) * (np.abs(latent) <= 1)
+    assert np.allclose(as_numpy(layer.weight.grad), wanted, atol=1e-6)
+    assert np.allclose(as_numpy(layer.threshold.grad), -grad_z.sum(0), atol=1e-6)
+    assert 0.2 < (wanted == 0).mean() < 0.9

@@ -1,0 +1,183 @@
+"""Training: it learns, goes on exactly where it stopped, and sees only its half of the table."""
+
+import csv
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tables import make_tables
+from torch import Tensor
+
+from prcim.bnn.checkpoint import save_tensors
+from prcim.bnn.digits import Images, load_digits
+from prcim.bnn.mlp import Mlp, MlpSpec
+from prcim.bnn.tables import IntegerTables
+from prcim.bnn.train import Recipe, train
+from prcim.errors import InputError, RunError
+
+TABLES = make_tables(columns=8, dies=4)
+RECIPE = Recipe(epochs=3, batch_size=32, seed=5)
+MAJORITY = MlpSpec(inputs=64, classes=10, rows=64, n_used=64, width=64, hidden=1)
+ADC = dataclasses.replace(MAJORITY, readout="adc")
+
+
+def images(count: int) -> Images:
+    whole = load_digits()[0]
+    return Images(
+        pixels=whole.pixels[:count], labels=whole.labels[:count], index=whole.index[:count], classes=whole.classes
+    )
+
+
+SOME = images(96)
+
+
+def trained(
+    folder: Path,
+    recipe: Recipe = RECIPE,
+    *,
+    spec: MlpSpec = MAJORITY,
+    tables: IntegerTables = TABLES,
+    data: Images = SOME,
+    seed: int = 1,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Tensor]:
+    """The state of a network after training in a folder."""
+    network = Mlp(spec, seed=seed)
+    folder.mkdir(exist_ok=True)
+    train(network, data, tables, recipe, state=folder / "net.state", log=folder / "log.csv", progress=progress)
+    assert not network.training
+    return network.state_dict()
+
+
+def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def log(folder: Path) -> list[dict[str, str]]:
+    with (folder / "log.csv").open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def interrupt_after(epoch: int) -> Callable[[int, int], None]:
+    def progress(done: int, total: int) -> None:
+        if done == epoch:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+@pytest.mark.parametrize("noise", ["ideal", "column"])
+def test_two_epochs_teach_something(tmp_path: Path, noise: str) -> None:
+    recipe = Recipe(noise="column" if noise == "column" else "ideal", epochs=2)
+    trained(tmp_path, recipe, data=images(1297))
+    first, second = log(tmp_path)
+    assert (first["training"], first["epoch"], second["epoch"]) == ("net", "1", "2")
+    assert float(second["loss"]) < float(first["loss"])
+    # By chance a tenth would be right.
+    assert float(second["train_accuracy"]) > 0.4
+
+
+@pytest.mark.parametrize("spec", [MAJORITY, ADC], ids=["majority", "adc"])
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_interrupted_training_ends_bit_for_bit_as_an_undisturbed_one(
+    tmp_path: Path, spec: MlpSpec, epoch: int
+) -> None:
+    wanted = trained(tmp_path / "whole", spec=spec)
+    with pytest.raises(KeyboardInterrupt, match="^$"):
+        trained(tmp_path / "cut", spec=spec, progress=interrupt_after(epoch))
+    calls: list[tuple[int, int]] = []
+    # It goes on from the state, whatever it would have started from.
+    found = trained(tmp_path / "cut", spec=spec, seed=99, progress=lambda done, total: calls.append((done, total)))
+    assert equal(found, wanted)
+    assert calls == [(done, 3) for done in range(epoch + 1, 4)]
+    assert log(tmp_path / "cut") == log(tmp_path / "whole")
+    assert (tmp_path / "cut/net.state").read_bytes() == (tmp_path / "whole/net.state").read_bytes()
+
+
+def test_finished_training_is_not_repeated(tmp_path: Path) -> None:
+    wanted = trained(tmp_path)
+    calls: list[int] = []
+    assert equal(trained(tmp_path, seed=2, progress=lambda done, total: calls.append(done)), wanted)
+    assert not calls
+
+
+def test_training_depends_on_nothing_but_its_settings(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    wanted = trained(tmp_path / "a")
+    torch.manual_seed(2)
+    assert equal(trained(tmp_path / "b"), wanted)
+    for number, other in enumerate([
+        dataclasses.replace(RECIPE, seed=6),
+        dataclasses.replace(RECIPE, noise="iid"),
+        dataclasses.replace(RECIPE, learning_rate=1e-3),
+    ]):  # fmt: skip
+        assert not equal(trained(tmp_path / f"c{number}", other), wanted)
+
+
+@pytest.mark.parametrize("noise", ["column", "mean"])
+def test_training_sees_only_its_half_of_the_table(tmp_path: Path, noise: str) -> None:
+    recipe = dataclasses.replace(RECIPE, noise="column" if noise == "column" else "mean")
+    wanted = trained(tmp_path / "a", recipe)
+
+    def changed(part: slice, dies: slice) -> IntegerTables:
+        bank, chips, gain = TABLES.bank.clone(), TABLES.chips.clone(), list(TABLES.chip_gain)
+        bank[part] += 640
+        chips[dies] -= 320
+        gain[dies] = [2.0 * old for old in gain[dies]]
+        return dataclasses.replace(TABLES, bank=bank, chips=chips, chip_gain=tuple(gain))
+
+    assert equal(trained(tmp_path / "b", recipe, tables=changed(slice(4, 8), slice(2, 4))), wanted)
+    assert not equal(trained(tmp_path / "c", recipe, tables=changed(slice(0, 4), slice(0, 2))), wanted)
+
+
+def test_without_noise_the_table_plays_no_part(tmp_path: Path) -> None:
+    recipe = dataclasses.replace(RECIPE, noise="ideal")
+    other = make_tables(columns=6)
+    assert equal(trained(tmp_path / "a", recipe), trained(tmp_path / "b", recipe, tables=other))
+
+
+def test_latent_weights_stay_where_their_sign_can_turn(tmp_path: Path) -> None:
+    state = trained(tmp_path, dataclasses.replace(RECIPE, learning_rate=0.5))
+    for name in ("first.weight", "columns.0.weight", "last.weight"):
+        assert float(state[name].abs().max()) == 1.0
+
+
+# --- what is refused ---
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 6}, {"noise": "iid"}, {"epochs": 4}, {"batch_size": 16}, {"learning_rate": 1e-3}], ids=str
+)
+def test_state_of_another_recipe_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    trained(tmp_path, dataclasses.replace(RECIPE, epochs=1))
+    recipe = Recipe(**{**dataclasses.asdict(RECIPE), "epochs": 1, **change})
+    with pytest.raises(InputError, match=r"net\.state is of a training with other settings; .*--out"):
+        trained(tmp_path, recipe)
+
+
+def test_state_of_another_network_is_refused(tmp_path: Path) -> None:
+    trained(tmp_path, dataclasses.replace(RECIPE, epochs=1))
+    with pytest.raises(InputError, match="other settings"):
+        trained(tmp_path, dataclasses.replace(RECIPE, epochs=1), spec=ADC)
+
+
+def test_damaged_state_is_refused_and_kept(tmp_path: Path) -> None:
+    trained(tmp_path)
+    path = tmp_path / "net.state"
+    damaged = path.read_bytes()[:-100]
+    path.write_bytes(damaged)
+    with pytest.raises(InputError, match=r"net\.state is no prcim network or damaged"):
+        trained(tmp_path)
+    assert path.read_bytes() == damaged
+    save_tensors(path, {"x": torch.zeros(1)}, {"schema": "another"})
+    with pytest.raises(InputError, match="other settings"):
+        trained(tmp_path)
+
+
+def test_loss_that_is_no_number_ends_the_training_and_keeps_the_state(tmp_path: Path) -> None:
+    trained(tmp_path / "good", dataclasses.replace(RECIPE, epochs=1))
+    with pytest.raises(RunError, match=r"the loss is (nan|inf) in epoch 1; lower the learning rate"):
+        trained(tmp_path, dataclasses.replace(RECIPE, learning_rate=1e38))
+    assert not (tmp_path / "net.state").exists()
