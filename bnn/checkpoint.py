@@ -98,7 +98,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
             epochs=about["epochs"],
         )
     except (KeyError, TypeError, RuntimeError) as error:
-        raise InputError(f"{path} is a damaged network file ({str(error)[:100]}); train again") from None
+        reason = " ".join(str(error).split())[:100]
+        raise InputError(f"{path} is a damaged network file ({reason}); train again") from None
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:

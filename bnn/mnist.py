@@ -1,6 +1,7 @@
 """MNIST from the four IDX files that its authors publish, packed or not."""
 
 import gzip
+import math
 import zlib
 from pathlib import Path
 
@@ -56,11 +57,11 @@ def _read_idx(data: Path, name: str, dimensions: int) -> NDArray[np.uint8]:
             content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path} cannot be read ({error}); download it again") from None
-    header = np.frombuffer(content[: 4 * (dimensions + 1)], dtype=">u4")
-    if len(header) <= dimensions or header[0] != MAGIC[dimensions]:
+    start = 4 * (dimensions + 1)
+    if len(content) < start or int.from_bytes(content[:4], "big") != MAGIC[dimensions]:
         raise InputError(f"{path} is not an IDX file of {dimensions} dimensions; download it again")
-    sizes = tuple(int(size) for size in header[1:])
-    body = np.frombuffer(content, dtype=np.uint8, offset=4 * (dimensions + 1))
-    if len(body) != np.prod(sizes):
-        raise InputError(f"{path} holds {len(body)} bytes, its header says {int(np.prod(sizes))}; download it again")
+    sizes = tuple(int(size) for size in np.frombuffer(content[4:start], dtype=">u4"))
+    body = np.frombuffer(content[start:], dtype=np.uint8)
+    if len(body) != math.prod(sizes):
+        raise InputError(f"{path} holds {len(body)} bytes, its header says {math.prod(sizes)}; download it again")
     return body.reshape(sizes)

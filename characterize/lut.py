@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib.resources import as_file, files
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, final
 from zipfile import BadZipFile
 
@@ -149,6 +151,11 @@ class ErrorLUT:
             np.savez(scratch, **arrays)  # type: ignore[arg-type]
 
 
+#: What NumPy and zipfile raise on a file with a changed byte somewhere: RuntimeError for one that seems encrypted or
+#: compressed by an unknown method, TokenError and SyntaxError for an array's header, TypeError for a bare .npy file.
+_DAMAGE = (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, SyntaxError, BadZipFile, TokenError, zlib.error)
+
+
 def array_names() -> list[str]:
     """Names of a table's arrays."""
     return [field.name for field in fields(ErrorLUT) if field.name != "meta"]
@@ -162,13 +169,14 @@ def load_lut(path: Path) -> ErrorLUT:
     """
     again = "make it anew with `prcim characterize`"
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: np.load leaves a file open whose zip directory is damaged.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         meta = json.loads(arrays.pop("meta").tobytes())
         checksum = arrays.pop("sha256").tobytes().decode()
     except FileNotFoundError:
         raise InputError(f"table {path} does not exist; {again}, or give another with --lut") from None
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, UnicodeDecodeError) as error:
+    except _DAMAGE as error:
         raise InputError(f"table {path} is damaged or no prcim table ({str(error)[:100]}); {again}") from None
     if not isinstance(meta, dict) or meta.get("schema") != SCHEMA:
         found = meta.get("schema") if isinstance(meta, dict) else None

@@ -57,14 +57,25 @@ def own_library() -> ModelLibrary:
 def read_library(path: Path) -> ModelLibrary:
     """A user's model file.
 
+    Its text goes into every deck, so it must be complete in itself, and hold nothing but models.
+
     Raises:
-        InputError: it is not there or not a text.
+        InputError: it is not there, not a text, includes other files, or holds commands.
     """
     try:
-        return ModelLibrary(name=path.name, text=path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(
             f"model file {path} does not exist; give the path of a BSIM4 or BSIM3 file for ngspice"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"model file {path} cannot be read as text ({error})") from error
+    foreign = re.search(
+        r"^\s*\.(control|include|inc|lib|end|exec|csparam|codemodel)\b", text, re.MULTILINE | re.IGNORECASE
+    )
+    if foreign:
+        raise InputError(
+            f"model file {path} has a line {foreign.group().strip()!r}; give one file that holds all its models and"
+            " nothing else, without commands and without including other files"
+        )
+    return ModelLibrary(name=path.name, text=text)

@@ -108,7 +108,8 @@ def test_missing_part_is_refused(saved: Path, tmp_path: Path, name: str) -> None
     tensors, about = load_tensors(saved)
     del tensors[name]
     save_tensors(tmp_path / "net", tensors, about)
-    with pytest.raises(InputError, match=f"damaged network file .*{name.removeprefix('network.')}"):
+    # One line: the pattern's dot stops at the end of a line.
+    with pytest.raises(InputError, match=f"damaged network file .*{name.removeprefix('network.')}.*; train again$"):
         load_checkpoint(tmp_path / "net")
 
 
@@ -124,19 +125,12 @@ def test_description_that_does_not_fit_is_refused(saved: Path, tmp_path: Path, k
         load_checkpoint(tmp_path / "net")
 
 
-def test_unknown_data_set_is_refused_with_the_known_ones(saved: Path, tmp_path: Path) -> None:
-    tensors, about = load_tensors(saved)
-    save_tensors(tmp_path / "net", tensors, {**about, "dataset": "letters"})
-    with pytest.raises(InputError, match=r"'letters'.*digits"):
-        load_checkpoint(tmp_path / "net")
-
-
 def test_table_that_was_changed_inside_is_refused(saved: Path, tmp_path: Path) -> None:
     tensors, about = load_tensors(saved)
     raw = tensors["lut"].numpy().copy()
     raw[np.flatnonzero(raw)[len(np.flatnonzero(raw)) // 2]] ^= 1
     save_tensors(tmp_path / "net", {**tensors, "lut": torch.from_numpy(raw)}, about)
-    with pytest.raises(InputError, match="is damaged or no prcim table|does not match its checksum"):
+    with pytest.raises(InputError, match=r"is damaged or no prcim table|does not match its checksum"):
         load_checkpoint(tmp_path / "net")
 
 

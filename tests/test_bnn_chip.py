@@ -24,9 +24,7 @@ def random_signs(*shape: int, seed: int = 0) -> Tensor:
     return torch.randint(0, 2, shape, generator=torch.Generator().manual_seed(seed)) * 2.0 - 1
 
 
-def errors_of(
-    chip: VirtualChip, x: Tensor, weight: Tensor, images: Tensor, *, read: int = 0, layer: int = 0
-) -> Tensor:
+def errors_of(chip: VirtualChip, x: Tensor, weight: Tensor, images: Tensor, *, read: int = 0, layer: int = 0) -> Tensor:
     """Errors of x (B, G, n) and weight (O, G, n), shape (B, G, O)."""
     mac = partial_sums(x, weight)
     errors = chip.layer(layer, groups=x.shape[1], channels=len(weight))
@@ -58,9 +56,7 @@ def test_errors_of_an_image_do_not_depend_on_its_company(model: NoiseModel) -> N
 
 @LAWS
 @given(groups=st.integers(1, 3), channels=st.integers(1, 20), batch=st.integers(1, 6), seed=st.integers(0, 99))
-def test_error_of_a_column_is_put_together_as_the_model_says(
-    groups: int, channels: int, batch: int, seed: int
-) -> None:
+def test_error_of_a_column_is_put_together_as_the_model_says(groups: int, channels: int, batch: int, seed: int) -> None:
     """Bank and die at K, offset over the die's gain, residual at K, read noise at K: each on its own, then added."""
     x, weight = random_signs(batch, groups, N, seed=seed), random_signs(channels, groups, N, seed=seed + 1)
     images = torch.arange(batch)

@@ -8,8 +8,9 @@ import pytest
 import torch
 from tables import make_tables
 
-from prcim.bnn.digits import Images, load_digits
+from prcim.bnn.digits import load_digits
 from prcim.bnn.evaluate import ChipResult, evaluate
+from prcim.bnn.images import Images
 from prcim.bnn.mlp import Mlp, MlpSpec
 from prcim.bnn.noise import NOISE_MODELS, NoiseModel, Reads, VirtualChip
 from prcim.bnn.tables import IntegerTables

@@ -11,7 +11,8 @@ from tables import make_tables
 from torch import Tensor
 
 from prcim.bnn.checkpoint import save_tensors
-from prcim.bnn.digits import Images, load_digits
+from prcim.bnn.digits import load_digits
+from prcim.bnn.images import Images
 from prcim.bnn.mlp import Mlp, MlpSpec
 from prcim.bnn.tables import IntegerTables
 from prcim.bnn.train import Recipe, train
@@ -81,11 +82,9 @@ def test_two_epochs_teach_something(tmp_path: Path, noise: str) -> None:
 
 @pytest.mark.parametrize("spec", [MAJORITY, ADC], ids=["majority", "adc"])
 @pytest.mark.parametrize("epoch", [1, 2])
-def test_interrupted_training_ends_bit_for_bit_as_an_undisturbed_one(
-    tmp_path: Path, spec: MlpSpec, epoch: int
-) -> None:
+def test_interrupted_training_ends_bit_for_bit_as_an_undisturbed_one(tmp_path: Path, spec: MlpSpec, epoch: int) -> None:
     wanted = trained(tmp_path / "whole", spec=spec)
-    with pytest.raises(KeyboardInterrupt, match="^$"):
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
         trained(tmp_path / "cut", spec=spec, progress=interrupt_after(epoch))
     calls: list[tuple[int, int]] = []
     # It goes on from the state, whatever it would have started from.
@@ -179,5 +178,5 @@ def test_damaged_state_is_refused_and_kept(tmp_path: Path) -> None:
 def test_loss_that_is_no_number_ends_the_training_and_keeps_the_state(tmp_path: Path) -> None:
     trained(tmp_path / "good", dataclasses.replace(RECIPE, epochs=1))
     with pytest.raises(RunError, match=r"the loss is (nan|inf) in epoch 1; lower the learning rate"):
-        trained(tmp_path, dataclasses.replace(RECIPE, learning_rate=1e38))
+        trained(tmp_path, dataclasses.replace(RECIPE, learning_rate=3e37))
     assert not (tmp_path / "net.state").exists()

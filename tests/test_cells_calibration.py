@@ -1,9 +1,11 @@
 """The slow ring: relative spread of the 8T read current against figures that were measured on the anchors."""
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from prcim.cells.cell_8t import Cell8T
 from prcim.cells.mismatch import Mismatch
@@ -15,14 +17,21 @@ CELLS = 2000
 THRESHOLDS_ONLY = Mismatch(a_beta_m=0)
 
 
-def read_a(v_wl_v: float, *, mismatch: Mismatch, flavour: str = "hp") -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Read currents of 2000 cells with a stack of 120/120 nm, A; a spread is known to 1.6 %."""
+@cache
+def read_a(v_wl_v: float, *, mismatch: Mismatch) -> NDArray[np.float64]:
+    """Read currents of 2000 cells with a stack of 120/120 nm, A; a normal spread is known to 1.6 %."""
     cell = Cell8T(w_driver_m=120e-9, w_access_m=120e-9)
-    shifts = mismatch.draw_local(cell.transistors, CELLS, (20, 7))
-    deck, names = read_currents(own_technology(flavour=flavour), cell, shifts, v_wl_v=v_wl_v, v_bl_v=1.1)
-    outcome = find_ngspice().run(deck)
-    assert outcome.ok, outcome.status
-    return np.array([-outcome.values[name][0] for name in names])
+    dvt_v, mu = mismatch.draw_local(cell.transistors, CELLS, (20, 7))
+    technology, ngspice = own_technology(flavour="hp"), find_ngspice()
+    currents = []
+    # The time of a deck grows with the square of its cells.
+    for first in range(0, CELLS, 100):
+        shifts = dvt_v[first : first + 100], mu[first : first + 100]
+        deck, names = read_currents(technology, cell, shifts, v_wl_v=v_wl_v, v_bl_v=1.1)
+        outcome = ngspice.run(deck)
+        assert outcome.ok, outcome.status
+        currents += [-outcome.values[name][0] for name in names]
+    return np.array(currents)
 
 
 @pytest.mark.slow
@@ -51,10 +60,8 @@ def test_spread_grows_as_the_word_line_falls() -> None:
 
 
 @pytest.mark.slow
-def test_gain_mismatch_adds_in_squares() -> None:
-    both = Mismatch(a_beta_m=2e-8)
-    with_v, without_v = (read_a(1.1, mismatch=m) for m in (both, THRESHOLDS_ONLY))
-    added = (with_v.std() / with_v.mean()) ** 2 - (without_v.std() / without_v.mean()) ** 2
-    # Two devices in series share the gain's effect, so it is below that of one and above that of a quarter of it.
-    sigma = both.rel_sigma_beta(120e-9, 65e-9)
-    assert sigma**2 / 4 < added < sigma**2
+def test_gain_mismatch_widens_the_spread() -> None:
+    """2 % um adds about 19 % to the spread at a full word line: mobility counts little where velocity saturates."""
+    currents = [read_a(1.1, mismatch=mismatch) for mismatch in (THRESHOLDS_ONLY, Mismatch(a_beta_m=2e-8))]
+    without, with_gain = (float(i.std() / i.mean()) for i in currents)
+    assert with_gain / without == pytest.approx(1.19, abs=0.08)

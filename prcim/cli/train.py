@@ -68,7 +68,8 @@ def command(
     """
     import torch
 
-    from prcim.bnn.experiment import Experiment, design_points, folder_name
+    from prcim.bnn.design_point import design_points
+    from prcim.bnn.experiment import Experiment, folder_name
     from prcim.bnn.figures import write_figures
     from prcim.bnn.mlp import MlpSpec
     from prcim.bnn.noise import noise_model

@@ -1,0 +1,62 @@
+"""Design points: columns and comparators, from mild to severe."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from prcim.bnn.tables import integer_tables
+from prcim.cells.readout import SenseAmplifier
+from prcim.characterize.lut import ErrorLUT
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DesignPoint:
+    """A column and its comparator, with a table of its own.
+
+    Attributes:
+        lut: the column's table.
+        amplifier: the comparator.
+    """
+
+    lut: ErrorLUT
+    amplifier: SenseAmplifier
+
+    @property
+    def label(self) -> str:
+        """Word-line voltage, swing and width of the input pair."""
+        read = self.lut.meta["plan"]["read"]
+        return f"V_WL {read['v_wl_v']:.2f} V, swing {read['swing_v']:.2f} V, pair {self.amplifier.w_m * 1e6:g} um"
+
+    @property
+    def severity(self) -> float:
+        """Standard deviation of everything that a threshold at S = 0 sees, over sqrt(n), the spread of S itself."""
+        tables = integer_tables(self.lut, self.amplifier)
+        middle = len(self.lut.mac) // 2
+        variance = (
+            max(float(self.lut.v_col[middle]), 0.0)
+            + float(self.lut.v_res[middle])
+            + float(self.lut.read_sigma[middle]) ** 2
+            + float(self.lut.chip_curves[:, middle].var())
+            + tables.offset_sigma**2
+        )
+        return math.sqrt(variance / self.lut.n_used)
+
+
+def design_points(lut: ErrorLUT, others: Sequence[ErrorLUT], amplifier: SenseAmplifier) -> tuple[DesignPoint, ...]:
+    """The points of a severity sweep: the table with wider comparators, and other tables with this one.
+
+    Returns:
+        Points in the order of their severity.
+    """
+    points = [
+        DesignPoint(lut=lut, amplifier=dataclasses.replace(amplifier, w_m=amplifier.w_m * factor))
+        for factor in (1, 2, 4, 16)
+    ]
+    points += [DesignPoint(lut=other, amplifier=amplifier) for other in others]
+    order = np.argsort([point.severity for point in points])
+    return tuple(points[i] for i in order)

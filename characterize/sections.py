@@ -1,0 +1,82 @@
+"""The sections of a plan."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of a plan: frozen, and without room for a key that nobody reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TechnologyPlan(Section):
+    """Transistors and conditions; the project's own cards unless `models` names a file."""
+
+    flavour: Literal["sram", "hp"] = "sram"
+    models: str | None = None
+    nmos: str | None = None
+    pmos: str | None = None
+    vdd_v: float = 1.1
+    temp_c: float = 27.0
+
+    @model_validator(mode="after")
+    def _own_or_named(self) -> Self:
+        given = [self.models is not None, self.nmos is not None, self.pmos is not None]
+        if any(given) and not all(given):
+            raise ValueError("models, nmos and pmos belong together: give all three or none")
+        return self
+
+
+class MismatchPlan(Section):
+    """Pelgrom coefficients in the pair convention, global spreads, spread of the load."""
+
+    a_vt_v_m: float = 3.5e-9
+    a_beta_m: float = 1.0e-8
+    global_sigma_vt_v: float = 0.015
+    global_correlation: float = 0.5
+    load_rel_sigma: Annotated[float, Field(ge=0, le=0.2)] = 0.01
+
+
+class ColumnPlan(Section):
+    """The column and what hangs on its bit line."""
+
+    cell: str = "8t"
+    rows: int = 64
+    n_used: int | None = None
+    c_bl_cell_f: Positive = 0.3e-15
+    c_bl_fixed_f: Positive = 20e-15
+    r_bl_row_ohm: Positive = 2.0
+
+
+class ReadPlan(Section):
+    """The steady-state read; the load follows from the swing."""
+
+    mode: Literal["steady"] = "steady"
+    v_wl_v: Positive = 0.35
+    swing_v: Positive = 0.1
+    settle_tau: float = 7.0
+    comparator_noise_v: Annotated[float, Field(ge=0)] = 1.0e-3
+    i_line_max_a: Positive = 2.0e-3
+
+
+class ReferencePlan(Section):
+    """Where thresholds come from: fixed voltages, or the mean of replica columns on the same die."""
+
+    kind: Literal["ideal", "replica"] = "replica"
+    replicas: Annotated[int, Field(ge=1)] = 16
+
+
+class SamplingPlan(Section):
+    """How much is simulated."""
+
+    sums: Annotated[int, Field(ge=3)] = 17
+    columns: Annotated[int, Field(ge=4)] = 128
+    patterns: Annotated[int, Field(ge=2)] = 4
+    chips: Annotated[int, Field(ge=2)] = 16
+    cells: Annotated[int, Field(ge=16)] = 512
+    failures_max: Annotated[float, Field(ge=0, le=1)] = 0.001

@@ -1,0 +1,209 @@
+"""Plans: what is refused and how, what makes an identity, what a setting changes."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from prcim.characterize import plan as plan_module
+from prcim.characterize.plan import Plan, make_plan, named_plan, plan_id, plan_names
+from prcim.errors import InputError
+from prcim.spice.library import own_library
+
+PLAN = named_plan("8t-64-quick")
+ID = plan_id(PLAN, simulator="ngspice-39")
+#: Another allowed value for every field of a plan. A field that is new belongs here, or below, or has no identity.
+OTHER = {
+    "seed": 2,
+    "technology.flavour": "hp",
+    "technology.vdd_v": 1.0,
+    "technology.temp_c": 85.0,
+    "mismatch.a_vt_v_m": 3.6e-9,
+    "mismatch.a_beta_m": 1.1e-8,
+    "mismatch.global_sigma_vt_v": 0.014,
+    "mismatch.global_correlation": 0.6,
+    "mismatch.load_rel_sigma": 0.02,
+    "column.rows": 128,
+    "column.n_used": 63,
+    "column.c_bl_cell_f": 0.31e-15,
+    "column.c_bl_fixed_f": 21e-15,
+    "column.r_bl_row_ohm": 2.1,
+    "read.v_wl_v": 0.36,
+    "read.swing_v": 0.11,
+    "read.settle_tau": 8.0,
+    "read.comparator_noise_v": 1.1e-3,
+    "read.i_line_max_a": 2.1e-3,
+    "reference.kind": "ideal",
+    "reference.replicas": 15,
+    "sampling.sums": 17,
+    "sampling.columns": 33,
+    "sampling.patterns": 5,
+    "sampling.chips": 9,
+    "sampling.cells": 129,
+    "sampling.failures_max": 0.002,
+}
+#: Fields with one value only, and those of a user's model file, which have tests of their own.
+WITHOUT_OTHER = {"name", "column.cell", "read.mode", "technology.models", "technology.nmos", "technology.pmos"}
+
+
+def leaves(data: dict[str, Any], prefix: str = "") -> set[str]:
+    found: set[str] = set()
+    for key, value in data.items():
+        found |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key}
+    return found
+
+
+@pytest.mark.parametrize(("key", "value"), OTHER.items())
+def test_every_field_is_part_of_the_identity(key: str, value: object) -> None:
+    changed = PLAN.changed([f"{key}={value}"])
+    assert changed != PLAN
+    assert plan_id(changed, simulator="ngspice-39") != ID
+
+
+def test_no_field_is_forgotten() -> None:
+    assert leaves(PLAN.model_dump()) == set(OTHER) | WITHOUT_OTHER
+
+
+def test_name_is_no_part_of_the_identity() -> None:
+    assert plan_id(PLAN.changed(["name=other"]), simulator="ngspice-39") == ID
+    assert len(ID) == 64
+    assert set(ID) <= set("0123456789abcdef")
+
+
+def test_simulator_and_deck_are_part_of_the_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert plan_id(PLAN, simulator="ngspice-40") != ID
+    monkeypatch.setattr(plan_module, "DECK_VERSION", plan_module.DECK_VERSION + 1)
+    assert plan_id(PLAN, simulator="ngspice-39") != ID
+
+
+def test_model_file_counts_by_its_content_not_its_place(tmp_path: Path) -> None:
+    def identity(name: str, text: str) -> str:
+        (tmp_path / name).write_text(text)
+        models = [f"models={tmp_path / name}", "nmos=prcim65_nmos_sram", "pmos=prcim65_pmos_sram"]
+        data = PLAN.model_dump()
+        data["technology"] |= dict(setting.split("=") for setting in models)
+        return plan_id(make_plan(data, origin="test"), simulator="ngspice-39")
+
+    text = own_library().text
+    assert identity("a.lib", text) == identity("b.lib", text)
+    assert identity("a.lib", text + "*\n") != identity("b.lib", text)
+
+
+def test_model_file_that_is_missing_or_lacks_a_model(tmp_path: Path) -> None:
+    (tmp_path / "a.lib").write_text(".model nch nmos level=54\n")
+    wanted = {"nowhere.lib": r"nowhere\.lib does not exist", "a.lib": r"a\.lib has no transistor model 'pch'"}
+    for models, words in wanted.items():
+        data = {"name": "own", "technology": {"models": str(tmp_path / models), "nmos": "nch", "pmos": "pch"}}
+        with pytest.raises(InputError, match=words):
+            plan_id(make_plan(data, origin="test"), simulator="ngspice-39")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name = 'a'\nsedd = 1", r"sedd: Extra inputs are not permitted \(got 1\)"),
+        ("name = 'a'\n[column]\nrow = 64", r"column\.row: Extra inputs"),
+        ("name = 'a'\n[columns]\nrows = 64", r"columns: Extra inputs"),
+        ("seed = 1", "name: Field required"),
+        ("name = 'a b'", "name: String should match pattern"),
+        ("name = '../a'", "name: String should match pattern"),
+        ("name = 'a'\n[column]\nrows = 'many'", r"column\.rows: .*integer.*\(got 'many'\)"),
+        ("name = 'a'\n[column]\nrows = 8.5", r"column\.rows: .*integer"),
+        ("name = 'a'\n[column]\nrows = 0", r"column\.rows is 0; a column has 1 to 1024 rows"),
+        ("name = 'a'\n[column]\nn_used = 65", r"column\.n_used is 65; it must lie in 1\.\.rows, and rows is 64"),
+        ("name = 'a'\n[column]\ncell = '9t'", r"column\.cell is '9t'; known cells are: 8t"),
+        ("name = 'a'\n[column]\nc_bl_cell_f = -1e-15", r"column\.c_bl_cell_f: .*greater than 0"),
+        ("name = 'a'\n[read]\nmode = 'pulsed'", r"read\.mode: Input should be 'steady'"),
+        ("name = 'a'\n[read]\nswing_v = 1.2", r"read\.swing_v is 1\.2 V; it must be below vdd_v"),
+        ("name = 'a'\n[read]\nv_wl_v = inf", r"read\.v_wl_v: .*finite"),
+        ("name = 'a'\n[technology]\nnmos = 'nch'", "models, nmos and pmos belong together"),
+        ("name = 'a'\n[column]\nrows = 8\n[sampling]\nsums = 17", r"sampling\.sums is 17; 8 inputs have 9 sums"),
+        ("name = 'a'\nseed = -1", "seed: .*greater than or equal to 0"),
+        ("name = 'a'\ntechnology = 3", "technology: .*dictionary or instance"),
+        ("name = 'a", "is not valid TOML"),
+        ("name = 'a'\nname = 'b'", "is not valid TOML"),
+    ],
+)
+def test_refused_plans(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=rf"plan .*bad\.toml.*{words}"):
+        named_plan(str(path))
+
+
+def test_plan_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"there is no plan '8t-63'; known plans are: .*8t-64-quick"):
+        named_plan("8t-63")
+    with pytest.raises(InputError, match=r"plan file .*none\.toml cannot be read"):
+        named_plan(str(tmp_path / "none.toml"))
+    (tmp_path / "latin.toml").write_bytes(b"name = 'caf\xe9'")
+    with pytest.raises(InputError, match=r"plan file .*latin\.toml cannot be read"):
+        named_plan(str(tmp_path / "latin.toml"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("row=8", "setting 'row=8' is not a key of a plan; the keys are: .*column.rows"),
+        ("rows", "setting 'rows' is not of the form key=value"),
+        ("columns.rows=8", "is not a key of a plan"),
+        ("rows=many", r"the settings: column\.rows: .*\(got 'many'\)"),
+        ("rows=", r"the settings: column\.rows"),
+        ("=8", "is not a key of a plan"),
+    ],
+)
+def test_refused_settings(setting: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        PLAN.changed([setting])
+
+
+def test_ambiguous_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No two keys of a plan are alike today; should that change, the short form is refused."""
+    monkeypatch.setattr(plan_module, "_leaves", lambda _: [("column", "rows"), ("read", "rows")])
+    with pytest.raises(InputError, match=r"setting 'rows=8' fits 2 keys; the keys are: column\.rows, read\.rows"):
+        PLAN.changed(["rows=8"])
+
+
+def test_settings_change_what_they_name_and_nothing_else() -> None:
+    changed = PLAN.changed(["rows=8", "sampling.sums=5", "flavour=hp", "name=other"])
+    assert (changed.column.rows, changed.sampling.sums, changed.name) == (8, 5, "other")
+    assert changed.changed(["rows=64", "sums=9", "flavour=sram", f"name={PLAN.name}"]) == PLAN
+    assert PLAN.changed([]) == PLAN
+
+
+def test_plans_are_frozen_and_come_back_from_their_text() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        PLAN.seed = 2  # type: ignore[misc]
+    for name in plan_names():
+        plan = named_plan(name)
+        assert plan.name == name
+        assert make_plan(plan.model_dump(), origin="test") == plan
+        assert Plan.model_validate_json(plan.model_dump_json()) == plan
+
+
+@given(n_used=st.integers(2, 1024), data=st.data())
+@settings(derandomize=True, deadline=None)
+def test_sums_are_evenly_spaced_from_none_to_all(n_used: int, data: st.DataObject) -> None:
+    sums = data.draw(st.integers(3, min(n_used + 1, 40)))
+    n_on = PLAN.changed(["rows=1024", f"n_used={n_used}", f"sums={sums}"]).n_on
+    assert (len(n_on), n_on[0], n_on[-1]) == (sums, 0, n_used)
+    steps = {after - before for before, after in pairwise(n_on)}
+    assert min(steps) >= 1
+    assert max(steps) - min(steps) <= 2
+
+
+def test_what_is_made_carries_the_plans_figures() -> None:
+    plan = PLAN.changed(["rows=8", "n_used=6", "sums=5", "vdd_v=1", "a_vt_v_m=4e-9", "v_wl_v=0.4", "load_rel_sigma=0"])
+    column = plan.make_column(5e4)
+    assert (column.rows, column.n_used, column.load_ohm, column.load_rel_sigma) == (8, 6, 5e4, 0)
+    assert column.technology.vdd_v == 1
+    assert plan.make_mismatch().a_vt_v_m == 4e-9
+    assert plan.make_read().v_wl_v == 0.4
+    with pytest.raises(InputError, match="settle_tau is 3"):
+        PLAN.changed(["settle_tau=3"]).make_read()
+    with pytest.raises(InputError, match="mismatch a_vt_v_m is"):
+        PLAN.changed(["a_vt_v_m=-1e-9"]).make_mismatch()
