@@ -26,8 +26,9 @@ NOISE_BAND_HZ = (1e3, 1e12)
 class SteadyRead:
     """One word-line voltage, one DC operating point a read.
 
-    Why not a pulse: half of 64 cells at a few uA empty a 60 fF line by 0.1 V in about 50 ps, less than a pulse has
-    edges. Against a load the line settles by itself, and timing drops out of the error.
+    Why not a pulse: 64 cells at 0.6 uA pull a 60 fF line down by 80 mV in 120 ps, hardly longer than the edges of the
+    pulse, and the length that is right for one die is wrong for the next. Against a load the line settles by itself,
+    and timing drops out of the error.
 
     Attributes:
         v_wl_v: voltage of an active read word line, V.

@@ -153,7 +153,18 @@ class ErrorLUT:
 
 #: What NumPy and zipfile raise on a file with a changed byte somewhere: RuntimeError for one that seems encrypted or
 #: compressed by an unknown method, TokenError and SyntaxError for an array's header, TypeError for a bare .npy file.
-_DAMAGE = (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, SyntaxError, BadZipFile, TokenError, zlib.error)
+_DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    TypeError,
+    RuntimeError,
+    SyntaxError,
+    BadZipFile,
+    TokenError,
+    zlib.error,
+)
 
 
 def array_names() -> list[str]:

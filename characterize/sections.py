@@ -58,7 +58,7 @@ class ReadPlan(Section):
 
     mode: Literal["steady"] = "steady"
     v_wl_v: Positive = 0.35
-    swing_v: Positive = 0.1
+    swing_v: Positive = 0.08
     settle_tau: float = 7.0
     comparator_noise_v: Annotated[float, Field(ge=0)] = 1.0e-3
     i_line_max_a: Positive = 2.0e-3
@@ -77,6 +77,6 @@ class SamplingPlan(Section):
     sums: Annotated[int, Field(ge=3)] = 17
     columns: Annotated[int, Field(ge=4)] = 128
     patterns: Annotated[int, Field(ge=2)] = 4
-    chips: Annotated[int, Field(ge=2)] = 16
+    chips: Annotated[int, Field(ge=2)] = 48
     cells: Annotated[int, Field(ge=16)] = 512
     failures_max: Annotated[float, Field(ge=0, le=1)] = 0.001

@@ -164,5 +164,7 @@ def test_batch_norm_of_an_image_is_the_same_whatever_stands_beside_it(features: 
     mean, var = norm.running_mean, norm.running_var
     assert mean is not None
     assert var is not None
-    wanted = (x.double() - mean.double()) / (var.double() + norm.eps).sqrt() * norm.weight.double() + norm.bias.double()
-    assert torch.allclose(together.double(), wanted, atol=1e-4)
+    # Every step rounded on its own, as NumPy does it; a kernel that fuses steps may do so for some elements only.
+    eps = np.float32(norm.eps)
+    scale = norm.weight.detach().numpy() / np.sqrt(var.numpy() + eps)
+    assert np.array_equal(together.detach().numpy(), (x.numpy() - mean.numpy()) * scale + norm.bias.detach().numpy())

@@ -66,7 +66,7 @@ def test_network_takes_only_a_table_of_its_columns() -> None:
     spec = MlpSpec(inputs=64, classes=10, rows=64, n_used=32, width=32, hidden=1)
     spec.check_table(64, 32)
     for rows, n_used in ((64, 64), (32, 32)):
-        with pytest.raises(InputError, match=f"table is for {rows} rows with {n_used} used, the network for 64 with 32"):
+        with pytest.raises(InputError, match=f"for {rows} rows with {n_used} used, the network for 64 with 32"):
             spec.check_table(rows, n_used)
     with pytest.raises(InputError, match="the hidden layers with 100 inputs on 64 rows"):
         MlpSpec(inputs=64, classes=10, rows=64, n_used=64, width=100).check_table(64, 64)

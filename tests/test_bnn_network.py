@@ -110,8 +110,18 @@ def test_scores_of_an_image_do_not_depend_on_the_batch(readout: str, model: Nois
 
 
 def test_each_hidden_layer_has_columns_of_its_own() -> None:
-    net = network("majority", hidden=4)
-    assert [layer.index for layer in net.columns] == [0, 1, 2, 3]
+    """The same weights as another layer of the network: other columns of the chip, other errors."""
+    layers = network("majority", hidden=4).columns
+    assert [layer.index for layer in layers] == [0, 1, 2, 3]
+    x = torch.randint(0, 2, (100, 72), generator=torch.Generator().manual_seed(0)) * 2.0 - 1
+    chip = VirtualChip(tables=make_tables(n_used=24), model="column", number=1)
+    for layer in layers:
+        layer.load_state_dict(layers[0].state_dict())
+    noisy = [layer(x, chip, Reads(images=torch.arange(100))) for layer in layers]
+    clean = [layer(x, None, None) for layer in layers]
+    for other in (1, 2, 3):
+        assert torch.equal(clean[0], clean[other])
+        assert float((noisy[0] != noisy[other]).double().mean()) > 0.2
 
 
 def test_starting_weights_depend_on_the_seed_alone() -> None:

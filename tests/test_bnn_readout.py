@@ -7,10 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tables import make_tables, only
 from torch import Tensor
 
 from prcim.bnn.column_sum import CodeSum, MajoritySum
 from prcim.bnn.layers import ColumnLinear
+from prcim.bnn.noise import Reads, VirtualChip
+from prcim.bnn.tables import UNIT
 from prcim.cells.mismatch import Mismatch
 from prcim.cells.readout import Adc, Majority, SenseAmplifier
 from prcim.errors import InputError
@@ -90,6 +93,22 @@ def test_tie_of_votes_is_plus_one() -> None:
     halves[0, 8:] = -1
     halves[1] = -1
     assert column(halves, None, None).flatten().tolist() == [1.0, -1.0]
+
+
+def test_sum_that_errs_onto_a_threshold_counts_as_above_it() -> None:
+    """Analog sums are multiples of 2^-6, so that they can meet a threshold, which exact sums cannot."""
+    x, weight = all_sums(8)
+    reads = Reads(images=torch.arange(9))
+    for units, votes_of_minus_two in ((UNIT, 1.0), (UNIT - 1, -1.0)):
+        tables = only(make_tables(n_used=8), "bank")
+        tables.bank.fill_(units)
+        errors = VirtualChip(tables=tables, model="column", number=0).layer(0, groups=1, channels=1)
+        votes: Tensor = MajoritySum.apply(  # type: ignore[no-untyped-call]
+            x, weight, torch.tensor([[-1.0]]), errors, reads
+        )
+        assert votes.flatten().tolist()[3:5] == [votes_of_minus_two, 1.0]
+        code: Tensor = CodeSum.apply(x, weight, Adc(step=2), errors, reads)  # type: ignore[no-untyped-call]
+        assert code.flatten().tolist()[3:5] == [votes_of_minus_two - 1, votes_of_minus_two + 1]
 
 
 # --- codes ---

@@ -1,5 +1,7 @@
 """How a plan is cut into chunks, and the input vectors of a column."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -46,6 +48,17 @@ def test_noise_is_read_from_none_to_all(n_used: int) -> None:
     sums = read_sums(PLAN.changed(["rows=1024", f"n_used={n_used}", "sums=3"]))
     assert (len(sums), sums[0], sums[-1]) == (5, 0, n_used)
     assert list(sums) == sorted(set(sums))
+
+
+@given(n_used=st.integers(2, 1024), data=st.data())
+@CHEAP
+def test_sums_are_evenly_spaced_from_none_to_all(n_used: int, data: st.DataObject) -> None:
+    sums = data.draw(st.integers(3, min(n_used + 1, 40)))
+    n_on = PLAN.changed(["rows=1024", f"n_used={n_used}", f"sums={sums}"]).n_on
+    assert (len(n_on), n_on[0], n_on[-1]) == (sums, 0, n_used)
+    steps = {after - before for before, after in pairwise(n_on)}
+    assert min(steps) >= 1
+    assert max(steps) - min(steps) <= 2
 
 
 def weights(count: int = 64) -> np.ndarray[tuple[int], np.dtype[np.int8]]:

@@ -1,12 +1,9 @@
 """Plans: what is refused and how, what makes an identity, what a setting changes."""
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from prcim.characterize import plan as plan_module
@@ -183,17 +180,6 @@ def test_plans_are_frozen_and_come_back_from_their_text() -> None:
         assert plan.name == name
         assert make_plan(plan.model_dump(), origin="test") == plan
         assert Plan.model_validate_json(plan.model_dump_json()) == plan
-
-
-@given(n_used=st.integers(2, 1024), data=st.data())
-@settings(derandomize=True, deadline=None)
-def test_sums_are_evenly_spaced_from_none_to_all(n_used: int, data: st.DataObject) -> None:
-    sums = data.draw(st.integers(3, min(n_used + 1, 40)))
-    n_on = PLAN.changed(["rows=1024", f"n_used={n_used}", f"sums={sums}"]).n_on
-    assert (len(n_on), n_on[0], n_on[-1]) == (sums, 0, n_used)
-    steps = {after - before for before, after in pairwise(n_on)}
-    assert min(steps) >= 1
-    assert max(steps) - min(steps) <= 2
 
 
 def test_what_is_made_carries_the_plans_figures() -> None:

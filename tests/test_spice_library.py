@@ -62,6 +62,22 @@ def test_model_file_that_is_no_text(tmp_path: Path) -> None:
             read_library(path)
 
 
+@pytest.mark.parametrize(
+    "line", [".include other.lib", ".INC x", ".lib 'all.lib' tt", ".control", " .end", ".exec shell", ".codemodel a.cm"]
+)
+def test_model_file_that_holds_more_than_models(line: str, tmp_path: Path) -> None:
+    """A deck gets the text; nothing in it may run a command or read another file."""
+    (tmp_path / "user.lib").write_text(f".model nch nmos level=54\n{line}\n")
+    with pytest.raises(InputError, match=rf"user\.lib has a line '{line.split()[0]}'; give one file that holds all"):
+        read_library(tmp_path / "user.lib")
+
+
+def test_model_file_with_a_subcircuit(tmp_path: Path) -> None:
+    text = "* .include in a comment\n.subckt nch d g s b\n.param w=1u\nm1 d g s b core w={w}\n.ends\n.model core nmos\n"
+    (tmp_path / "user.lib").write_text(text)
+    assert read_library(tmp_path / "user.lib").models == ("core",)
+
+
 def threshold_v(gate_v: NDArray[np.float64], drain_a: NDArray[np.float64]) -> float:
     """Gate voltage at 100 nA * W / L."""
     return float(np.interp(np.log(100e-9 / 65e-3), np.log(drain_a), gate_v))

@@ -63,12 +63,12 @@ def gone(*pid_files: Path) -> bool:
 def test_hanging_simulator_is_a_timeout_and_leaves_no_process(fake: Fake, tmp_path: Path) -> None:
     # It hangs in a child, and neither heeds a polite request to end.
     fake(f"trap '' TERM; sh -c 'trap \"\" TERM; echo $$ > {tmp_path}/child; sleep 99' & echo $$ > {tmp_path}/own; wait")
-    outcome = find_ngspice().run(DECK, timeout_s=0.5)
-    assert outcome.status .startswith("timeout: ngspice gave no answer within")
+    outcome = find_ngspice().run(DECK, timeout_s=1.0)
+    assert outcome.status == "timeout: ngspice gave no answer within 1 s"
     assert outcome.interrupted
     assert not outcome.ok
     assert not outcome.values
-    assert 0.5 <= outcome.seconds < 5
+    assert 1 <= outcome.seconds < 10
     assert gone(tmp_path / "own", tmp_path / "child")
 
 
@@ -94,7 +94,7 @@ def test_ctrl_c_ends_the_simulator(fake: Fake, tmp_path: Path) -> None:
     ngspice = find_ngspice()
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        signal.setitimer(signal.ITIMER_REAL, 1.0)
         with pytest.raises(KeyboardInterrupt, match="from the test"):
             ngspice.run(DECK)
     finally:

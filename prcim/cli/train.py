@@ -93,7 +93,9 @@ def command(
             amplifier_w_m=amplifier_w_m,
         )
         spec.check_table(table.rows, table.n_used)
-        torch.set_num_threads(jobs)
+        # One thread: sums are added in one order whatever the machine, and threads that wait for each other on a busy
+        # machine made a training twenty times slower.
+        torch.set_num_threads(1)
         points = design_points(table, others, SenseAmplifier(w_m=amplifier_w_m))
         experiment = Experiment(
             lut=table,
