@@ -62,6 +62,9 @@ def _build(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataF
     if len(current_a) < QUANTILES // 16:
         raise RunError("too few read currents of single cells could be simulated; see samples/cells-*.parquet")
     column = engine.column
+    nominal = samples["chips"].query("chip == 0").sort_values("mac")
+    settled_v = np.interp(samples["reads"]["mac"], nominal["mac"], nominal["v_bl_v"])
+    settle_error_v = float(np.abs(samples["reads"]["v_end_v"] - settled_v).max())
     t_read_s = engine.plan.make_read().t_read_s(column)
     meta: dict[str, Any] = {
         "schema": SCHEMA,
@@ -76,6 +79,8 @@ def _build(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataF
         "load_ohm": float(f"{engine.load_ohm:.6g}"),
         "c_bl_f": float(f"{column.c_bl_f:.6g}"),
         "t_read_s": float(f"{t_read_s:.6g}"),
+        # How far the line still is from its steady state when the read ends, from a transient of the whole column.
+        "settle_error_v": float(f"{settle_error_v:.3g}"),
         "step_ratio": round(curve.step_ratio, 4),
         "swing_v": float(f"{curve.v_bl_v[0] - curve.v_bl_v[-1]:.6g}"),
         "i_cell_a": float(f"{current_a.mean():.6g}"),

@@ -165,6 +165,5 @@ def test_batch_norm_of_an_image_is_the_same_whatever_stands_beside_it(features: 
     assert mean is not None
     assert var is not None
     # Every step rounded on its own, as NumPy does it; a kernel that fuses steps may do so for some elements only.
-    eps = np.float32(norm.eps)
-    scale = norm.weight.detach().numpy() / np.sqrt(var.numpy() + eps)
+    scale = (norm.weight / torch.sqrt(var + norm.eps)).detach().numpy()
     assert np.array_equal(together.detach().numpy(), (x.numpy() - mean.numpy()) * scale + norm.bias.detach().numpy())

@@ -14,6 +14,7 @@ from prcim.bnn.checkpoint import save_tensors
 from prcim.bnn.digits import load_digits
 from prcim.bnn.images import Images
 from prcim.bnn.mlp import Mlp, MlpSpec
+from prcim.bnn.noise import Reads, VirtualChip
 from prcim.bnn.tables import IntegerTables
 from prcim.bnn.train import Recipe, train
 from prcim.errors import InputError, RunError
@@ -129,6 +130,23 @@ def test_training_sees_only_its_half_of_the_table(tmp_path: Path, noise: str) ->
 
     assert equal(trained(tmp_path / "b", recipe, tables=changed(slice(4, 8), slice(2, 4))), wanted)
     assert not equal(trained(tmp_path / "c", recipe, tables=changed(slice(0, 4), slice(0, 2))), wanted)
+
+
+def test_every_mini_batch_meets_other_images_on_a_chip_of_its_own(tmp_path: Path) -> None:
+    network = Mlp(MAJORITY, seed=1)
+    seen: list[tuple[VirtualChip, list[int]]] = []
+
+    def note(module: torch.nn.Module, given: tuple[Tensor, VirtualChip, Reads]) -> None:
+        seen.append((given[1], given[2].images.tolist()))
+
+    network.register_forward_pre_hook(note)
+    train(network, SOME, TABLES, RECIPE, state=tmp_path / "net.state", log=tmp_path / "log.csv")
+    assert len(seen) == 9
+    assert len({chip.number for chip, _ in seen}) == 9
+    assert {(chip.model, chip.seed, chip.half) for chip, _ in seen} == {("column", 5, "train")}
+    epochs = [[image for _, batch in seen[first : first + 3] for image in batch] for first in (0, 3, 6)]
+    assert all(sorted(epoch) == sorted(SOME.index.tolist()) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
 
 
 def test_without_noise_the_table_plays_no_part(tmp_path: Path) -> None:

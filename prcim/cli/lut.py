@@ -50,7 +50,8 @@ def show(table: str, figures: Path | None, as_json: bool) -> None:
     click.echo(f"{meta['plan']['name']}, plan {lut.plan_id[:8]}, {meta['engine']} engine, {meta['simulator']}")
     click.echo(
         f"{lut.rows} rows, {lut.n_used} used; V_WL {read['v_wl_v']:g} V, swing {meta['swing_v']:.3f} V on"
-        f" {meta['load_ohm']:.0f} ohm, read time {meta['t_read_s'] * 1e9:.2f} ns, last step {meta['step_ratio']:.2f} of"
+        f" {meta['load_ohm']:.0f} ohm, read time {meta['t_read_s'] * 1e9:.2f} ns"
+        f" (then {meta['settle_error_v'] * 1e3:.2f} mV from the steady state), last step {meta['step_ratio']:.2f} of"
         f" the first; cell {meta['i_cell_a'] * 1e6:.3f} uA, relative sigma {meta['rel_sigma_cell']:.3f}"
     )
     click.echo(
