@@ -11,7 +11,7 @@ from tables import make_tables, only
 from torch import Tensor
 
 from prcim.bnn.column_sum import noisy_sums, partial_sums
-from prcim.bnn.keys import Purpose, digest, make_key
+from prcim.bnn.keys import Purpose, column_draws, digest, make_key
 from prcim.bnn.noise import NOISE_MODELS, Half, NoiseModel, Reads, VirtualChip
 from prcim.bnn.philox import philox
 from prcim.bnn.tables import UNIT, IntegerTables
@@ -123,6 +123,24 @@ def test_draw_is_where_the_layout_of_counters_says(model: NoiseModel, name: str)
         word = philox((group * 2 + channel // 8, *words), key)[channel % 8 // 2]
         draw = word >> 16 if channel % 2 else word & 0xFFFF
         assert found[image, group, channel] == draw >> 8
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_lasting_draw_is_where_the_layout_says(half: Half) -> None:
+    """Offsets by the top ten bits; curves by the draw times their number over 2^16, within the chip's half."""
+    bank = 10_000 * torch.arange(12, dtype=torch.int32)[:, None].expand(-1, N + 1)
+    offset = torch.arange(1024, dtype=torch.int32)
+    tables = dataclasses.replace(only(TABLES), bank=bank, offset=offset, chip_gain=(1.0,) * 6)
+    made = VirtualChip(tables=tables, model="column", number=7, seed=5, half=half)
+    found = errors_of(made, X, WEIGHT, IMAGES, layer=2)[0]
+    column, offset_draw = (
+        column_draws(
+            make_key(seed=5, purpose=purpose, chip=7, layer=2, step=int(half == "train")), groups=3, channels=11
+        )
+        for purpose in (Purpose.COLUMN, Purpose.OFFSET)
+    )
+    curve = column * 6 // 2**16 + (0 if half == "train" else 6)
+    assert torch.equal(found.long(), 10_000 * curve + (offset_draw >> 6))
 
 
 # --- reads ---

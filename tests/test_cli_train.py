@@ -1,0 +1,104 @@
+"""Training, judging and reporting as a user types them, on the table that comes with the package."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prcim.cli.main import status
+
+SMALL = ["--epochs", "2", "--chips", "3", "--hidden", "1", "--width", "64", "--jobs", "2"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short training without a simulator within reach; its folder."""
+    folder = tmp_path_factory.mktemp("train")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("PRCIM_NGSPICE", "no-such-simulator")
+        assert status(["train", "--lut", "package:8t-64", "--out", "run", *SMALL]) == 0
+    return folder / "run"
+
+
+def parsed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The one JSON object that a command prints."""
+    assert status(arguments) == 0
+    result: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return result
+
+
+def test_what_a_training_leaves(run: Path) -> None:
+    for name in ("aware.safetensors", "unaware.safetensors", "log.csv", "accuracy.png", "result.json"):
+        assert (run / name).stat().st_size > 0
+    result = json.loads((run / "result.json").read_text())
+    assert result["noise"] == "column"
+    assert len(result["lut_sha256"]) == 64
+    assert 0 < result["clean"]["accuracy"] <= 1
+    for name in ("unaware", "aware"):
+        block = result[name]
+        assert block["chips"] == 3
+        assert block["worst"] <= block["mean"] <= 1
+        assert block["p5"] is None
+        assert block["ci95"][0] <= block["mean"] <= block["ci95"][1]
+    severities = [row["severity"] for row in result["sweep"]]
+    assert severities == sorted(severities)
+    assert result["severity"] in severities
+    assert len((run / "log.csv").read_text().splitlines()) == 1 + 3 * 2
+
+
+def test_the_same_command_again_changes_nothing(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    again = parsed(["train", "--lut", "package:8t-64", "--out", str(run), "--json", *SMALL], capsys)
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
+    assert again["aware"] == json.loads(before["result.json"])["aware"]
+
+
+def test_other_settings_in_the_same_folder_are_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["train", "--lut", "package:8t-64", "--out", str(run), *SMALL, "--seed", "1"]) == 2
+    assert "is of a training with other settings" in capsys.readouterr().err
+
+
+def test_evaluation_is_the_one_of_the_training(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = str(run / "aware.safetensors")
+    block = parsed(["evaluate", checkpoint, "--chips", "3", "--json"], capsys)
+    trained = json.loads((run / "result.json").read_text())["aware"]
+    assert {name: block[name] for name in trained} == trained
+    assert len(block["accuracies"]) == len(block["predictions_sha256"]) == 3
+    assert math.isclose(sum(block["accuracies"]) / 3, block["mean"])
+    assert block["timing"]["seconds"] > 0
+    for more in (["--batch-size", "7"], ["--jobs", "1"], ["--lut", "package:8t-64"]):
+        other = parsed(["evaluate", checkpoint, "--chips", "3", "--json", *more], capsys)
+        assert other["predictions_sha256"] == block["predictions_sha256"]
+    ideal = parsed(["evaluate", checkpoint, "--chips", "2", "--noise", "ideal", "--json"], capsys)
+    assert ideal["sd"] == 0
+
+
+def test_a_report_prints_the_table(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["report", str(run)]) == 0
+    text = capsys.readouterr().out
+    assert "variation-aware" in text
+    assert f"{json.loads((run / 'result.json').read_text())['aware']['mean']:.2%}" in text
+    assert parsed(["report", str(run), "--json"], capsys)["noise"] == "column"
+
+
+def test_a_damaged_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "result.json").write_text("{}")
+    assert status(["report", str(tmp_path)]) == 2
+    assert "result.json is damaged" in capsys.readouterr().err
+
+
+def test_a_width_that_the_table_does_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["train", "--lut", "package:8t-64", "--width", "100"]) == 2
+    assert "choose a width that is a multiple of 64" in capsys.readouterr().err
+
+
+def test_an_adc_in_place_of_the_majority(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = parsed(["train", "--lut", "package:8t-64", "--readout", "adc", "--noise", "iid", "--json", *SMALL], capsys)
+    assert result["spec"]["readout"] == "adc"
+    assert Path(result["folder"]).parent == Path("build/train")
