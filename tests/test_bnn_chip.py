@@ -1,7 +1,6 @@
 """Virtual chips: what lasts on a chip, what is fresh on a read, what two chips share."""
 
 import dataclasses
-from typing import Any
 
 import pytest
 import torch
@@ -11,9 +10,7 @@ from tables import make_tables, only
 from torch import Tensor
 
 from prcim.bnn.column_sum import noisy_sums, partial_sums
-from prcim.bnn.keys import Purpose, column_draws, digest, make_key
 from prcim.bnn.noise import NOISE_MODELS, Half, NoiseModel, Reads, VirtualChip
-from prcim.bnn.philox import philox
 from prcim.bnn.tables import UNIT, IntegerTables
 
 LAWS = settings(derandomize=True, deadline=None, max_examples=25)
@@ -103,44 +100,6 @@ def test_lasting_errors_stay_when_weights_flip() -> None:
     assert torch.equal(errors_of(chip(tables=flat), X, -WEIGHT, IMAGES), before)
     assert torch.equal(errors_of(chip(tables=flat), X, random_signs(11, 3, N, seed=9), IMAGES), before)
     assert float(before.double().std()) > UNIT
-
-
-@pytest.mark.parametrize(("model", "name"), [("column", "residual"), ("column", "read"), ("iid", "total")])
-def test_draw_is_where_the_layout_of_counters_says(model: NoiseModel, name: str) -> None:
-    """Of all that other kernels are held to: key, counter, lane, and the top eight bits."""
-    change: dict[str, Any] = {name: torch.arange(256, dtype=torch.int32).expand(N + 1, -1)}
-    made = chip(model, tables=dataclasses.replace(only(TABLES), **change), number=7, seed=2**35 + 1)
-    layer = made.layer(4, groups=3, channels=11)
-    n_on = torch.zeros(40, 3, 11, dtype=torch.int64)
-    found = layer(n_on, X, Reads(images=IMAGES, read=2), position=9)
-    purpose = Purpose.RESIDUAL if name == "residual" else Purpose.READ
-    key = make_key(seed=2**35 + 1, purpose=purpose, chip=7, layer=4)
-    low, high = digest(X)
-    for image, group, channel in [(0, 0, 0), (3, 1, 7), (17, 2, 8), (39, 2, 10)]:
-        words = (9, int(IMAGES[image]), 2)
-        if name == "residual":
-            words = (int(low[image, group]), int(high[image, group]), 0)
-        word = philox((group * 2 + channel // 8, *words), key)[channel % 8 // 2]
-        draw = word >> 16 if channel % 2 else word & 0xFFFF
-        assert found[image, group, channel] == draw >> 8
-
-
-@pytest.mark.parametrize("half", HALVES)
-def test_lasting_draw_is_where_the_layout_says(half: Half) -> None:
-    """Offsets by the top ten bits; curves by the draw times their number over 2^16, within the chip's half."""
-    bank = 10_000 * torch.arange(12, dtype=torch.int32)[:, None].expand(-1, N + 1)
-    offset = torch.arange(1024, dtype=torch.int32)
-    tables = dataclasses.replace(only(TABLES), bank=bank, offset=offset, chip_gain=(1.0,) * 6)
-    made = VirtualChip(tables=tables, model="column", number=7, seed=5, half=half)
-    found = errors_of(made, X, WEIGHT, IMAGES, layer=2)[0]
-    column, offset_draw = (
-        column_draws(
-            make_key(seed=5, purpose=purpose, chip=7, layer=2, step=int(half == "train")), groups=3, channels=11
-        )
-        for purpose in (Purpose.COLUMN, Purpose.OFFSET)
-    )
-    curve = column * 6 // 2**16 + (0 if half == "train" else 6)
-    assert torch.equal(found.long(), 10_000 * curve + (offset_draw >> 6))
 
 
 # --- reads ---

@@ -1,0 +1,64 @@
+"""Where every draw of a chip comes from, word for word: what other kernels are held to."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from tables import make_tables, only
+
+from prcim.bnn.keys import Purpose, column_draws, digest, make_key
+from prcim.bnn.noise import Half, NoiseModel, Reads, VirtualChip
+from prcim.bnn.philox import philox
+
+N = 16
+TABLES = make_tables(n_used=N, columns=12, dies=6)
+X, IMAGES = torch.randint(0, 2, (40, 3, N), generator=torch.Generator().manual_seed(0)) * 2 - 1, torch.arange(100, 140)
+
+
+@pytest.mark.parametrize(("model", "name"), [("column", "residual"), ("column", "read"), ("iid", "total")])
+def test_draw_is_where_the_layout_of_counters_says(model: NoiseModel, name: str) -> None:
+    """Key, counter, lane, and the top eight bits."""
+    change: dict[str, Any] = {name: torch.arange(256, dtype=torch.int32).expand(N + 1, -1)}
+    tables = dataclasses.replace(only(TABLES), **change)
+    made = VirtualChip(tables=tables, model=model, number=7, seed=2**35 + 1)
+    layer = made.layer(4, groups=3, channels=11)
+    n_on = torch.zeros(40, 3, 11, dtype=torch.int64)
+    found = layer(n_on, X, Reads(images=IMAGES, read=2), position=9)
+    purpose = Purpose.RESIDUAL if name == "residual" else Purpose.READ
+    key = make_key(seed=2**35 + 1, purpose=purpose, chip=7, layer=4)
+    low, high = digest(X)
+    for image, group, channel in [(0, 0, 0), (3, 1, 7), (17, 2, 8), (39, 2, 10)]:
+        words = (9, int(IMAGES[image]), 2)
+        if name == "residual":
+            words = (int(low[image, group]), int(high[image, group]), 0)
+        word = philox((group * 2 + channel // 8, *words), key)[channel % 8 // 2]
+        draw = word >> 16 if channel % 2 else word & 0xFFFF
+        assert found[image, group, channel] == draw >> 8
+
+
+@pytest.mark.parametrize("half", ["train", "evaluate"])
+def test_lasting_draw_is_where_the_layout_says(half: Half) -> None:
+    """Offsets by the top ten bits; curves by the draw times their number over 2^16, within the chip's half."""
+    bank = 10_000 * torch.arange(12, dtype=torch.int32)[:, None].expand(-1, N + 1)
+    offset = torch.arange(1024, dtype=torch.int32)
+    tables = dataclasses.replace(only(TABLES), bank=bank, offset=offset, chip_gain=(1.0,) * 6)
+    made = VirtualChip(tables=tables, model="column", number=7, seed=5, half=half)
+    layer = made.layer(2, groups=3, channels=11)
+    found = layer(torch.zeros(1, 3, 11, dtype=torch.int64), X[:1], Reads(images=IMAGES[:1]))[0]
+    column, offset_draw = (
+        column_draws(
+            make_key(seed=5, purpose=purpose, chip=7, layer=2, step=int(half == "train")), groups=3, channels=11
+        )
+        for purpose in (Purpose.COLUMN, Purpose.OFFSET)
+    )
+    curve = column * 6 // 2**16 + (0 if half == "train" else 6)
+    assert torch.equal(found.long(), 10_000 * curve + (offset_draw >> 6))
+
+
+@pytest.mark.parametrize("half", ["train", "evaluate"])
+def test_die_is_the_first_word_of_its_stream_modulo_the_dies_of_the_half(half: Half) -> None:
+    for number in range(20):
+        key = make_key(seed=0, purpose=Purpose.CHIP, chip=number, step=int(half == "train"))
+        made = VirtualChip(tables=TABLES, model="column", number=number, half=half)
+        assert made.die == (0 if half == "train" else 3) + philox((0, 0, 0, 0), key)[0] % 3
