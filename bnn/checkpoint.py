@@ -1,6 +1,7 @@
 """A network on disk, with all that it takes to judge it again: a safetensors file, no pickle."""
 
 import dataclasses
+import hashlib
 import json
 import tempfile
 from dataclasses import dataclass
@@ -103,7 +104,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
-    """Writes named tensors and a JSON description atomically."""
+    """Writes named tensors and a JSON description atomically, with a checksum, which safetensors has none of."""
+    about = {**about, "tensors_sha256": _checksum(tensors)}
     with replacing(path) as scratch:
         save_file(tensors, scratch, metadata={"prcim": json.dumps(about, sort_keys=True)})
 
@@ -117,8 +119,19 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})["prcim"])
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 - not a mapping
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; train a network first with `make train`") from None
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise InputError(f"{path} is no prcim network or damaged ({str(error)[:100]}); train again") from None
+    if not isinstance(about, dict) or about.pop("tensors_sha256", None) != _checksum(tensors):
+        raise InputError(f"{path} does not match its checksum: it was changed or damaged; train again")
+    return tensors, about
+
+
+def _checksum(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}:".encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -29,6 +29,6 @@ def check_mapping(layer: str, inputs: int, *, rows: int, n_used: int) -> int:
     if needed != n_used:
         raise InputError(
             f"{layer} with {inputs} inputs on {rows} rows needs columns with {needed} used rows, but the table is for"
-            f" {n_used}; choose a width that is a multiple of {n_used}, or characterize with n_used={needed}"
+            f" {n_used}; choose a width that is a multiple of {rows}, or characterize with rows={rows} n_used={needed}"
         )
     return groups

@@ -94,7 +94,7 @@ def train(
             network.clamp_latent()
             loss_sum += loss.item()
             correct += int((scores.argmax(1) == images.labels[chosen]).sum())
-        _log(log, state.stem, epoch, loss_sum / batches, correct / (batches * recipe.batch_size))
+        _log(log, state.stem, epoch, loss_sum / batches, correct / (batches * min(recipe.batch_size, len(images))))
         _save(network, optimizer, recipe, epoch + 1, state)
         progress(epoch + 1, recipe.epochs)
     network.eval()
