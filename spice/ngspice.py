@@ -29,7 +29,7 @@ class Ngspice:
 
     Example:
         >>> ngspice = find_ngspice()
-        >>> netlist = "* divider\\nv1 a 0 1\\nr1 a b 1k\\nr2 b 0 1k"
+        >>> netlist = "* divider\nv1 a 0 1\nr1 a b 1k\nr2 b 0 1k"
         >>> deck = Deck(netlist=netlist, save=("v(b)",), analyses=("dc v1 0 2 1",))
         >>> ngspice.run(deck).values["v(b)"].round(6).tolist()
         [0.0, 0.5, 1.0]

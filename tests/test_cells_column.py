@@ -170,8 +170,8 @@ def test_twins_store_a_weight_and_its_inverse() -> None:
     assert [[stored_bit(weight, twin) for twin in (0, 1)] for weight in (1, -1)] == [[1, 0], [0, 1]]
     names = {function(row, twin) for function in (instance, word_line) for row in range(9) for twin in (0, 1)}
     assert len(names) == 36
-    assert COLUMN.c_bl_f == pytest.approx(16 * 0.3e-15 + 20e-15)
-    assert COLUMN.tau_s == pytest.approx(33e3 * 24.8e-15)
+    assert COLUMN.c_bl_f == pytest.approx(16 * 0.3e-15 + 20e-15, rel=1e-9, abs=0)
+    assert COLUMN.tau_s == pytest.approx(33e3 * 24.8e-15, rel=1e-9, abs=0)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_read_ends_in_the_steady_state(waves: list[Outcome], steady_v: NDArray[n
         time_s, v_bl_v = outcome.values["time"], outcome.values[f"v({BIT_LINE})"]
         assert np.interp(READ.t_read_s(COLUMN), time_s, v_bl_v) == pytest.approx(end_v, abs=1e-3)
         # As much time again and the line is back, so that the next read starts as this one did.
-        assert time_s[-1] == pytest.approx(2 * READ.t_read_s(COLUMN))
+        assert time_s[-1] == pytest.approx(2 * READ.t_read_s(COLUMN), rel=1e-6, abs=0)
         assert v_bl_v[-1] == pytest.approx(steady_v[0], abs=1e-3)
     assert steady_v[0] - steady_v[-1] > 0.1
 
@@ -88,7 +88,7 @@ def test_energy_counts_all_sources() -> None:
         f"v({BIT_LINE})": np.ones_like(time_s),
     }
     wanted_j = (1.1 * 3e-6 * 2 + READ.v_wl_v * 3e-6) * t_read_s
-    assert READ.energy_j(COLUMN, values) == pytest.approx(wanted_j, rel=1e-3)
+    assert READ.energy_j(COLUMN, values) == pytest.approx(wanted_j, rel=1e-3, abs=0)
 
 
 def test_noise_lies_between_kt_over_c_and_three_times_that(ngspice: Ngspice) -> None:
@@ -123,7 +123,7 @@ def test_probe_measures_what_the_cells_draw(ngspice: Ngspice) -> None:
 
 
 def test_duration() -> None:
-    assert READ.t_read_s(COLUMN) == pytest.approx(7 * 33e3 * COLUMN.c_bl_f)
+    assert READ.t_read_s(COLUMN) == pytest.approx(7 * 33e3 * COLUMN.c_bl_f, rel=1e-9, abs=0)
     assert SteadyRead(v_wl_v=0.35, settle_tau=5).settle_tau == 5
 
 

@@ -38,7 +38,12 @@ def made_up(*, seed: int = 60, bend: float = 0.0) -> dict[str, pd.DataFrame]:
     chip, mac = np.meshgrid(np.arange(DIES + 1), 2 * n_on - ROWS, indexing="ij")
     gain = np.concatenate([[1.0], np.exp(0.1 * rng.standard_normal(DIES))])
     dies = {"chip": chip, "mac": mac, "v_bl_v": 1.1 - gain[chip] * drop_v((mac + ROWS) / 2, bend)}
-    reads = {"mac": [-16, -8, 0, 8, 16], "noise_v": NOISE_V, "energy_j": [1e-15, 2e-15, 3e-15, 4e-15, 5e-15]}
+    reads: dict[str, Any] = {
+        "mac": [-16, -8, 0, 8, 16],
+        "noise_v": NOISE_V,
+        "energy_j": [1e-15, 2e-15, 3e-15, 4e-15, 5e-15],
+    }
+    reads["v_end_v"] = 1.1 + 1e-4 - drop_v(np.arange(0, 17, 4), bend)
     cells = {"i_cell_a": 1e-6 * (1 + REL_SIGMA * rng.standard_normal(64))}
     return {
         "columns": shots.sample(frac=1, random_state=1, ignore_index=True),
@@ -101,6 +106,7 @@ def test_mean_curve_and_read_noise(lut: ErrorLUT) -> None:
     np.testing.assert_allclose(lut.energy_j, np.array([1, 2, 3, 4, 5]) * 1e-15)
     np.testing.assert_allclose(lut.bank.mean(axis=0), 0, atol=0.02)
     assert lut.meta["step_ratio"] == pytest.approx(1, abs=0.05)
+    assert lut.meta["settle_error_v"] == pytest.approx(1e-4, rel=0.01)
     assert lut.meta["rel_sigma_cell"] == pytest.approx(REL_SIGMA, rel=0.4)
 
 
@@ -136,7 +142,8 @@ def test_order_of_rows_does_not_matter(lut: ErrorLUT, tmp_path: Path) -> None:
 def test_failed_shots_are_counted_and_do_not_count(lut: ErrorLUT) -> None:
     samples = made_up()
     shots = samples["columns"]
-    bad = shots.query("mac == 0 and column == 5 and pattern < 3").index
+    worst = int(np.abs(lut.bank[:, 2]).argmax())
+    bad = shots.query(f"mac == 0 and column == {worst} and pattern < 3").index
     shots.loc[bad, "status"] = "failed: a cell lost its data or never held it"
     shots.loc[bad, "v_bl_v"] = [0.0, 5.0, np.nan]
     found = build(samples)
@@ -144,9 +151,11 @@ def test_failed_shots_are_counted_and_do_not_count(lut: ErrorLUT) -> None:
     assert found.failures == 3
     assert found.count.tolist() == [COLUMNS * PATTERNS - k for k in (0, 0, 3, 0, 0)]
     assert found.v_res[2] == pytest.approx(lut.v_res[2], rel=0.01)
+    # Its other patterns stand for them: a column that is far from the mean stays there.
+    assert found.bank[worst, 2] == pytest.approx(lut.bank[worst, 2], rel=0.25)
     # A column with no good shot at a sum takes the mean of all.
-    shots.loc[shots.query("mac == 0 and column == 5").index, "status"] = "failed: no convergence"
-    assert build(samples).bank[5, 2] == pytest.approx(0, abs=0.5)
+    shots.loc[shots.query(f"mac == 0 and column == {worst}").index, "status"] = "failed: no convergence"
+    assert abs(build(samples).bank[worst, 2]) < 0.6 * abs(lut.bank[worst, 2])
 
 
 def test_sum_without_a_good_shot_is_refused() -> None:

@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from prcim.characterize.chunk import Chunk, chunks
-from prcim.characterize.engine import Engine
+from prcim.characterize.chunk import Chunk, Kind, chunks
+from prcim.characterize.engine import Engine, size_load
 from prcim.characterize.plan import named_plan, plan_id
 from prcim.characterize.run import Characterization, run_folder, run_plan, worker_setup
 from prcim.characterize.samples import chunk_file, read_samples
@@ -146,6 +146,18 @@ def test_progress_grows_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert seen == sorted(seen)
     assert (seen[0], seen[-1], len(seen)) == (0, TOTAL, len(WORK) + 1)
     assert table(tmp_path) == table(first.folder)
+
+
+def test_shot_does_not_depend_on_its_chunk(first: Characterization) -> None:
+    """An item is drawn and simulated alone; the same one in other company is the same, and no two are alike."""
+    engine = Engine(plan=PLAN, plan_id=ID, ngspice=NGSPICE, load_ohm=size_load(PLAN, NGSPICE))
+    samples = read_samples(first.folder, WORK, plan_id=ID)
+    wanted: list[tuple[Kind, str, int]] = [("columns", "column", 5), ("chips", "chip", 1)]
+    for kind, name, item in wanted:
+        alone = engine.simulate(Chunk(kind=kind, first=item, last=item + 1)).drop(columns="seconds")
+        rows = samples[kind].drop(columns="seconds")
+        pd.testing.assert_frame_equal(alone, rows[rows[name] == item].reset_index(drop=True))
+        assert len({tuple(rows["v_bl_v"][rows[name] == index]) for index in rows[name]}) == rows[name].nunique()
 
 
 def test_second_run_at_once_is_refused(tmp_path: Path) -> None:

@@ -28,7 +28,14 @@ def finished(folder: Path) -> int:
 def start_and_wait(folder: Path, chunks: int) -> subprocess.Popen[str]:
     """Starts the run in a session of its own, and returns when so many chunks are on the disk."""
     process = subprocess.Popen(
-        command(), cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command(),
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # Tests that were started in the background of a shell have the signal ignored, and so would the run.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while finished(folder) < chunks:
