@@ -85,6 +85,9 @@ def run_plan(
     except OSError as error:
         raise RunError(f"cannot work in {folder}: {error.strerror}; choose another folder with --out") from error
     try:
+        for scratch in (folder / "samples").glob(".*.part.parquet"):
+            # Half-written by a run that was killed; ours is the only one here.
+            scratch.unlink()
         work = chunks(plan)
         load_ohm = size_load(plan, ngspice, timeout_s=timeout_s)
         engine = Engine(plan=plan, plan_id=identity, ngspice=ngspice, load_ohm=load_ohm, timeout_s=timeout_s)

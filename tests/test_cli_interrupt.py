@@ -22,7 +22,7 @@ def command(*more: str) -> list[str]:
 
 def finished(folder: Path) -> int:
     """Chunks that are on the disk."""
-    return len(list((folder / "out/samples").glob("*.parquet")))
+    return len(list((folder / "out/samples").glob("[!.]*.parquet")))
 
 
 def start_and_wait(folder: Path, chunks: int) -> subprocess.Popen[str]:
@@ -100,6 +100,7 @@ def test_kill_9_keeps_what_is_finished(tmp_path: Path, undisturbed: bytes) -> No
         assert not (tmp_path / "out/lut.npz").exists()
     subprocess.run(command(), cwd=tmp_path, check=True, capture_output=True)
     assert (tmp_path / "out/lut.npz").read_bytes() == undisturbed
+    assert list((tmp_path / "out/samples").glob(".*")) == []
 
 
 def test_a_simulator_that_is_killed_in_the_middle_is_started_again(tmp_path: Path, undisturbed: bytes) -> None:
