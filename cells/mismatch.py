@@ -77,7 +77,7 @@ class Mismatch:
         normal = np.random.default_rng(key).standard_normal((2, cells, len(transistors)))
         sigma_vt_v = np.array([self.sigma_vt_v(t.w_m, t.l_m) for t in transistors])
         rel_sigma = np.array([self.rel_sigma_beta(t.w_m, t.l_m) for t in transistors])
-        # A normal factor could turn negative; at 4 % spread the log-normal one differs from it by 0.1 %.
+        # A normal factor could turn negative; at 10 % spread a log-normal one differs from it by half a per cent.
         return normal[0] * sigma_vt_v, np.exp(normal[1] * rel_sigma - rel_sigma**2 / 2)
 
     def draw_global(self, key: tuple[int, ...]) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
 from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
@@ -63,7 +64,7 @@ def _build(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataF
         raise RunError("too few read currents of single cells could be simulated; see samples/cells-*.parquet")
     column = engine.column
     nominal = samples["chips"].query("chip == 0").sort_values("mac")
-    settled_v = np.interp(samples["reads"]["mac"], nominal["mac"], nominal["v_bl_v"])
+    settled_v = PchipInterpolator(nominal["mac"], nominal["v_bl_v"])(samples["reads"]["mac"])
     settle_error_v = float(np.abs(samples["reads"]["v_end_v"] - settled_v).max())
     t_read_s = engine.plan.make_read().t_read_s(column)
     meta: dict[str, Any] = {

@@ -7,7 +7,7 @@ from prcim.characterize.plan import Plan
 
 Kind = Literal["reads", "cells", "chips", "columns"]
 #: How many chips, columns, ... make a chunk: some seconds of work, so that little is lost when a run is killed.
-SIZES: dict[Kind, int] = {"reads": 1, "cells": 10**9, "chips": 6, "columns": 4}
+SIZES: dict[Kind, int] = {"reads": 1, "cells": 128, "chips": 6, "columns": 4}
 
 
 @final

@@ -156,14 +156,16 @@ class Engine:
             transient = self._run(read.transient_deck(column, inputs))
             noise_v = [values[0] for name, values in noise.values.items() if "onoise_total" in name]
             row = {"mac": 2 * n_on - plan.n_used, "status": "ok", "seconds": noise.seconds + transient.seconds}
-            if noise_v and transient.ok:
+            time_s = transient.values.get("time", np.zeros(1))
+            # A transient that gives up half-way leaves the points that it reached.
+            if noise_v and transient.ok and time_s[-1] > 1.99 * read.t_read_s(column):
                 row["noise_v"] = float(noise_v[0])
                 row["energy_j"] = read.energy_j(column, transient.values)
                 row["v_end_v"] = float(
                     np.interp(read.t_read_s(column), transient.values["time"], transient.values[f"v({BIT_LINE})"])
                 )
             else:
-                row["status"] = noise.status_or(transient.status_or("failed: no noise figure"))
+                row["status"] = noise.status_or(transient.status_or("failed: the transient did not reach its end"))
             yield row
 
     def _run(self, deck: Deck) -> Outcome:

@@ -67,6 +67,9 @@ class Plan(Section):
             raise ValueError(
                 f"read.swing_v is {self.read.swing_v} V; it must be below vdd_v, {self.technology.vdd_v} V"
             )
+        # These check themselves.
+        self.make_mismatch()
+        self.make_read()
         return self
 
     @property

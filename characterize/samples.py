@@ -1,5 +1,6 @@
 """Simulated shots on disk: Parquet files, one for each chunk, every row of one plan."""
 
+import hashlib
 from pathlib import Path
 
 import pandas as pd
@@ -22,8 +23,11 @@ def write_chunk(folder: Path, chunk: Chunk, rows: pd.DataFrame) -> None:
     Raises:
         RunError: the disk is full or the folder cannot be written.
     """
+    # Pages have checksums, the footer with its names and counts has none, so the whole gets one; it takes the place of
+    # pandas' own notes, which a changed byte turns into a KeyError.
+    table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata({"sha256": _sha256(rows)})
     with replacing(chunk_file(folder, chunk)) as scratch:
-        pq.write_table(pa.Table.from_pandas(rows, preserve_index=False), scratch, write_page_checksum=True)
+        pq.write_table(table, scratch, write_page_checksum=True)
 
 
 def read_chunk(folder: Path, chunk: Chunk, *, plan_id: str) -> pd.DataFrame | None:
@@ -36,7 +40,10 @@ def read_chunk(folder: Path, chunk: Chunk, *, plan_id: str) -> pd.DataFrame | No
     if not path.exists():
         return None
     try:
-        rows: pd.DataFrame = pq.read_table(path, page_checksum_verification=True).to_pandas()
+        table = pq.read_table(path, page_checksum_verification=True)
+        rows: pd.DataFrame = table.to_pandas()
+        if (table.schema.metadata or {}).get(b"sha256") != _sha256(rows).encode():
+            raise ValueError("its rows do not match their checksum")
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0][:120]
         raise InputError(
@@ -68,3 +75,8 @@ def read_samples(folder: Path, chunks: list[Chunk], *, plan_id: str) -> dict[str
             )
         frames.setdefault(chunk.kind, []).append(rows)
     return {kind: pd.concat(parts, ignore_index=True) for kind, parts in frames.items()}
+
+
+def _sha256(rows: pd.DataFrame) -> str:
+    """Checksum of names and values; a float's text is exact, and a missing value is empty."""
+    return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()

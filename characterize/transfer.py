@@ -15,7 +15,7 @@ from prcim.errors import RunError
 class TransferCurve:
     """Voltage against partial sum; each further conducting cell lowers the bit line.
 
-    Between the nodes it is a monotone cubic, beyond them a straight line with the slope of the end.
+    Between the nodes it is a monotone cubic, beyond them the straight line through the last two.
 
     Attributes:
         mac: partial sums, increasing, shape (M,).
@@ -40,7 +40,7 @@ class TransferCurve:
     @property
     def slope_v(self) -> NDArray[np.float64]:
         """Volts that one unit of the partial sum moves the bit line at each node, positive, shape (M,)."""
-        return -np.asarray(PchipInterpolator(self.mac, self.v_bl_v).derivative()(self.mac))
+        return -np.asarray(np.gradient(self.v_bl_v, self.mac))
 
     @property
     def step_ratio(self) -> float:
@@ -53,7 +53,8 @@ class TransferCurve:
         # The interpolator wants increasing abscissae.
         v, mac = self.v_bl_v[::-1], self.mac[::-1]
         inside = PchipInterpolator(v, mac, extrapolate=False)
-        slope = inside.derivative()(v[[0, -1]])
+        # The line through the last two nodes; the cubic's own slope at an end can be zero.
+        slope = (np.diff(mac) / np.diff(v))[[0, -1]]
         result = np.asarray(inside(np.clip(v_bl_v, v[0], v[-1])))
         below, above = np.minimum(v_bl_v - v[0], 0.0), np.maximum(v_bl_v - v[-1], 0.0)
         return np.asarray(result + below * slope[0] + above * slope[1])

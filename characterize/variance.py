@@ -60,6 +60,8 @@ def variance_components(err: NDArray[np.float64]) -> VarianceComponents:
     between = patterns * np.diag(covariance_means)
     ratio = np.divide(between, v_res, out=np.full_like(v_res, np.inf), where=v_res > 0)
     degrees = (columns - 1, columns * (patterns - 1))
+    # Nothing varies: then the share may be anything.
+    nothing = (v_res <= 0) & (between <= 0)
     low = ratio / fisher.ppf(0.975, *degrees)
     high = ratio / fisher.ppf(0.025, *degrees)
     with np.errstate(invalid="ignore"):
@@ -69,7 +71,7 @@ def variance_components(err: NDArray[np.float64]) -> VarianceComponents:
         v_col=np.diag(covariance_col).copy(),
         v_res=v_res,
         covariance_col=covariance_col,
-        icc_low=np.clip(icc_low, 0.0, 1.0),
+        icc_low=np.where(nothing, 0.0, np.clip(icc_low, 0.0, 1.0)),
         icc_high=np.clip(icc_high, 0.0, 1.0),
     )
 

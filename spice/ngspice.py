@@ -11,12 +11,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from prcim.errors import InputError
+from prcim.errors import InputError, RunError
 from prcim.spice.deck import RESULT, Deck
 from prcim.spice.outcome import Outcome
 from prcim.spice.raw import read_raw
 
 OLDEST_VERSION = 34
+#: With less than this left on the disk after a run, its result may be cut off.
+ROOM_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,41 +51,54 @@ class Ngspice:
             The outcome. It never raises for what the simulator does: a failed run is an outcome too.
         """
         started = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="prcim-") as folder:
-            work = Path(folder)
-            (work / "deck.cir").write_text(deck.text, encoding="utf-8")
-            command = [self.path, "-n", "-b", "-o", "out.log", "deck.cir"]
-            # A session of its own: a Ctrl-C in the terminal reaches Python first, which then ends this process.
-            process = subprocess.Popen(
-                command,
-                cwd=work,
-                env={**os.environ, "LC_ALL": "C"},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-            try:
-                code: int | None = process.wait(timeout=timeout_s)
-            except subprocess.TimeoutExpired:
-                code = None
-            finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-            log_file = work / "out.log"
-            log = log_file.read_text(encoding="utf-8", errors="replace") if log_file.exists() else ""
-            plots = read_raw(work / RESULT)
+        try:
+            with tempfile.TemporaryDirectory(prefix="prcim-") as folder:
+                work = Path(folder)
+                (work / "deck.cir").write_text(deck.text, encoding="utf-8")
+                code = self._wait(work, timeout_s)
+                log_file = work / "out.log"
+                log = log_file.read_text(encoding="utf-8", errors="replace") if log_file.exists() else ""
+                plots = read_raw(work / RESULT)
+                room = shutil.disk_usage(work).free
+        except OSError as error:
+            place = tempfile.gettempdir()
+            raise RunError(
+                f"ngspice cannot work in {place}: {error.strerror}; free some space or set TMPDIR"
+            ) from error
         seconds = time.monotonic() - started
         if code is None:
             status = f"timeout: ngspice gave no answer within {timeout_s:.0f} s"
         elif code < 0:
             status = f"killed: ngspice was ended by signal {-code}"
+        elif room < ROOM_BYTES:
+            # ngspice does not notice that its result was cut off.
+            status = f"no space: {tempfile.gettempdir()} is full; free some space or set TMPDIR"
         elif code > 0 or len(plots) < len(deck.analyses):
             status = f"failed: {_reason(log)}"
         else:
             status = "ok"
         return Outcome(status=status, plots=plots, seconds=seconds, log=log)
+
+    def _wait(self, work: Path, timeout_s: float) -> int | None:
+        """Runs `deck.cir` in a folder; its exit status, or None when it hangs. Nothing of it is left running."""
+        # A session of its own: a Ctrl-C in the terminal reaches Python first, which then ends this process.
+        process = subprocess.Popen(
+            [self.path, "-n", "-b", "-o", "out.log", "deck.cir"],
+            cwd=work,
+            env={**os.environ, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            return process.wait(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def find_ngspice() -> Ngspice:

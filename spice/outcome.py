@@ -12,7 +12,7 @@ class Outcome:
     """The result of one deck.
 
     Attributes:
-        status: "ok", or a sentence that begins with "timeout", "killed" or "failed" and says why.
+        status: "ok", or a sentence that begins with "timeout", "killed", "no space" or "failed" and says why.
         plots: one mapping for each analysis of the deck, in order: vector name -> values, shape (points,). An
             analysis that stopped half-way holds the points that it reached.
         seconds: wall-clock time.
@@ -31,8 +31,8 @@ class Outcome:
 
     @property
     def interrupted(self) -> bool:
-        """Whether the run says nothing about the circuit: it was killed from outside or ran out of time."""
-        return self.status.startswith(("timeout", "killed"))
+        """Whether the run says nothing about the circuit: it was killed from outside, ran out of time or of room."""
+        return self.status.startswith(("timeout", "killed", "no space"))
 
     def status_or(self, reason: str) -> str:
         """The status, or `reason` when the run itself was fine but what it should hold is missing."""

@@ -189,7 +189,7 @@ def test_run_on_a_full_disk_can_go_on(
     """The disk that the folder lies on; ngspice's own scratch files lie elsewhere."""
     load_ohm = size_load(PLAN, find_ngspice())
     monkeypatch.setattr("prcim.characterize.run.size_load", lambda *_, **__: load_ohm)
-    with full_disk(5000), pytest.raises(RunError, match=r"cannot write .*\.parquet: .*; free some space"):
+    with full_disk(3000), pytest.raises(RunError, match=r"cannot write .*\.parquet: .*; free some space"):
         run(tmp_path, plan=PLAN)
     assert run(tmp_path).summary["plan_id"] == plan_id(PLAN, simulator=f"ngspice-{find_ngspice().version}")
     assert (tmp_path / "lut.npz").read_bytes() == (first.folder / "lut.npz").read_bytes()

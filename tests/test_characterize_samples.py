@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 
 from prcim.characterize.chunk import Chunk
@@ -82,27 +81,23 @@ def test_file_of_something_else(folder: Path, text: bytes) -> None:
         read_chunk(folder, CHUNK, plan_id=ID)
 
 
-def test_changed_byte_among_the_values_is_seen(folder: Path) -> None:
-    """Pages carry checksums; what lies between them is repeated in the footer, so a change there does no harm."""
-    path = chunk_file(folder, CHUNK)
+def test_any_changed_byte_is_seen_or_harmless(folder: Path) -> None:
+    """Every third byte: refused, or the same rows; nothing else ever comes of it."""
+    path, wanted = chunk_file(folder, CHUNK), rows(CHUNK)
     whole = path.read_bytes()
-    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
-    pages = pq.read_metadata(path).row_group(0)
     refused = 0
-    for column in range(pages.num_columns):
-        first = pages.column(column).data_page_offset
-        for place in range(first, min(first + pages.column(column).total_compressed_size, footer), 7):
-            damaged = bytearray(whole)
-            damaged[place] ^= 1 << place % 8
-            path.write_bytes(damaged)
-            try:
-                found = read_chunk(folder, CHUNK, plan_id=ID)
-            except InputError:
-                refused += 1
-                continue
-            assert found is not None
-            pd.testing.assert_frame_equal(found, rows(CHUNK))
-    assert refused > 50
+    for place in range(0, len(whole), 3):
+        damaged = bytearray(whole)
+        damaged[place] ^= (1, 8, 64, 255)[place % 4]
+        path.write_bytes(damaged)
+        try:
+            found = read_chunk(folder, CHUNK, plan_id=ID)
+        except InputError:
+            refused += 1
+            continue
+        assert found is not None
+        assert found.equals(wanted), place
+    assert refused > len(whole) / 6
 
 
 def test_rows_of_another_plan(folder: Path) -> None:

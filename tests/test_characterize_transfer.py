@@ -54,10 +54,10 @@ def test_inverse_goes_on_in_a_straight_line(curve: TransferCurve) -> None:
         outside_v = curve.v_bl_v[end] + outward * span_v * np.array([0, 0.1, 0.2, 0.3])
         steps = np.diff(curve.mac_at(outside_v))
         np.testing.assert_allclose(steps, steps[0], rtol=1e-9, atol=1e-9)
-        # Without a kink: the slope just inside is the slope outside.
-        inside_v = curve.v_bl_v[end] - outward * span_v * np.array([0, 1e-7])
-        slope = np.diff(curve.mac_at(inside_v))[0] / (-outward * span_v * 1e-7)
-        assert slope == pytest.approx(steps[0] / (outward * span_v * 0.1), rel=1e-3, abs=1e-3)
+        # The slope is that of the last segment, so it is never zero.
+        inner = 1 if end == 0 else -2
+        slope = (curve.mac[end] - curve.mac[inner]) / (curve.v_bl_v[end] - curve.v_bl_v[inner])
+        assert steps[0] / (outward * span_v * 0.1) == pytest.approx(slope, rel=1e-6)
 
 
 @CHEAP
@@ -76,7 +76,7 @@ def test_straight_curve_has_a_straight_inverse(mac_step: int, slope_v: float, co
 def test_slope_is_that_of_a_known_curve() -> None:
     mac = np.arange(-64.0, 65.0, 2.0)
     curve = TransferCurve(mac=mac, v_bl_v=np.exp(-0.005 * (mac + 64)))
-    np.testing.assert_allclose(curve.slope_v, 0.005 * curve.v_bl_v, rtol=5e-3)
+    np.testing.assert_allclose(curve.slope_v, 0.005 * curve.v_bl_v, rtol=1e-2)
     assert curve.step_ratio == pytest.approx(np.exp(-0.005 * 126))
     between = mac[:-1] + 0.7
     np.testing.assert_allclose(curve.mac_at(np.exp(-0.005 * (between + 64))), between, atol=1e-3)
