@@ -12,13 +12,13 @@ from threadpoolctl import threadpool_limits
 from prcim.characterize.engine import Engine
 from prcim.characterize.lut import QUANTILES, SCHEMA, ErrorLUT
 from prcim.characterize.plan import Plan
+from prcim.characterize.streams import Stream
 from prcim.characterize.transfer import TransferCurve
 from prcim.characterize.variance import shrunken_means, variance_components
 from prcim.errors import InputError, RunError
 
 #: Last step of the transfer curve relative to the first, below which a read is refused.
 STEP_RATIO_MIN = 0.4
-REPLICA_STREAM = 5
 
 Floats = NDArray[np.float64]
 
@@ -162,7 +162,7 @@ def _chips(chips: pd.DataFrame, plan: Plan, v_bl_v: Floats, curve: TransferCurve
         mean = TransferCurve(mac=mac, v_bl_v=vdd_v - (vdd_v - curve.v_bl_v) * scale)
         reference = curve
         if plan.reference.kind == "replica":
-            rng = np.random.default_rng((plan.seed, REPLICA_STREAM, index))
+            rng = np.random.default_rng((plan.seed, Stream.REPLICA, index))
             # Replicas come from the half of the bank that the die belongs to, so the halves share nothing.
             first, last = (0, columns // 2) if index < len(factor) // 2 else (columns // 2, columns)
             chosen = rng.integers(first, last, plan.reference.replicas)

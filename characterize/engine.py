@@ -12,14 +12,12 @@ from prcim.cells.column import BIT_LINE, Column, ColumnDraw
 from prcim.cells.read_current import read_currents
 from prcim.cells.steady_read import SteadyRead
 from prcim.characterize.chunk import Chunk, read_sums
+from prcim.characterize.patterns import input_patterns
 from prcim.characterize.plan import Plan
-from prcim.errors import InputError, RunError
+from prcim.characterize.streams import Stream
 from prcim.spice.deck import Deck
-from prcim.spice.ngspice import Ngspice
+from prcim.spice.ngspice import Ngspice, run_twice
 from prcim.spice.outcome import Outcome
-
-#: Random streams; each item of a stream has a key of its own, so no draw depends on another.
-COLUMN_STREAM, PATTERN_STREAM, CHIP_STREAM, CELL_STREAM = 1, 2, 3, 4
 
 
 @final
@@ -72,14 +70,14 @@ class Engine:
     def _columns(self, chunk: Chunk) -> Iterator[dict[str, Any]]:
         column, plan = self.column, self.plan
         for index in range(chunk.first, chunk.last):
-            draw = column.draw(plan.make_mismatch(), (plan.seed, COLUMN_STREAM, index))
+            draw = column.draw(plan.make_mismatch(), (plan.seed, Stream.COLUMN, index))
             patterns, n_on = input_patterns(draw.weights[: plan.n_used], plan, index)
             yield from self._steady_rows(column, draw, patterns, n_on, chip=-1, column_index=index)
 
     def _chips(self, chunk: Chunk) -> Iterator[dict[str, Any]]:
         column, plan = self.column, self.plan
         for chip in range(chunk.first, chunk.last):
-            dvt_n_v, dvt_p_v = plan.make_mismatch().draw_global((plan.seed, CHIP_STREAM, chip))
+            dvt_n_v, dvt_p_v = plan.make_mismatch().draw_global((plan.seed, Stream.CHIP, chip))
             # Chip 0 is the die without any shift, to compare with.
             draw = column.nominal_draw(dvt_n_v=dvt_n_v, dvt_p_v=dvt_p_v) if chip else column.nominal_draw()
             n_on = np.array(plan.n_on)
@@ -133,7 +131,7 @@ class Engine:
         plan, column = self.plan, self.column
         v_bl_v = plan.technology.vdd_v - plan.read.swing_v / 2
         count = chunk.last - chunk.first
-        shifts = plan.make_mismatch().draw_local(column.cell.transistors, count, (plan.seed, CELL_STREAM, chunk.first))
+        shifts = plan.make_mismatch().draw_local(column.cell.transistors, count, (plan.seed, Stream.CELL, chunk.first))
         deck, names = read_currents(column.technology, column.cell, shifts, v_wl_v=plan.read.v_wl_v, v_bl_v=v_bl_v)
         outcome = self._run(deck)
         for index, name in enumerate(names):
@@ -170,73 +168,3 @@ class Engine:
 
     def _run(self, deck: Deck) -> Outcome:
         return run_twice(self.ngspice, deck, self.timeout_s)
-
-
-def run_twice(ngspice: Ngspice, deck: Deck, timeout_s: float) -> Outcome:
-    """Runs a deck, and once more if the first run was cut off from outside.
-
-    Raises:
-        RunError: it was cut off both times.
-    """
-    outcome = ngspice.run(deck, timeout_s=timeout_s)
-    if outcome.interrupted:
-        outcome = ngspice.run(deck, timeout_s=timeout_s)
-    if outcome.interrupted:
-        raise RunError(f"{outcome.status}, twice; finished chunks are kept: run the same command again to go on")
-    return outcome
-
-
-def size_load(plan: Plan, ngspice: Ngspice, *, timeout_s: float = 120.0) -> float:
-    """The load resistance with which all cells together pull the bit line down by the plan's swing, ohm.
-
-    It is measured on the column without mismatch, with the bit line held at the end of the swing.
-
-    Raises:
-        InputError: the read is refused; the message names the limit that it breaks.
-        RunError: the simulation fails.
-    """
-    placeholder_ohm = 1e12
-    column, read = plan.make_column(placeholder_ohm), plan.make_read()
-    v_bl_v = plan.technology.vdd_v - plan.read.swing_v
-    outcome = run_twice(ngspice, read.probe_deck(column, v_bl_v), timeout_s)
-    if "i(vprobe)" not in outcome.values:
-        raise RunError(f"the column without mismatch cannot be simulated: {outcome.status_or('no convergence')}")
-    current_a = -float(outcome.values["i(vprobe)"][0]) + plan.read.swing_v / placeholder_ohm
-    limit_v = max(0.2, plan.read.v_wl_v)
-    if v_bl_v < limit_v:
-        raise InputError(
-            f"the bit line falls to {v_bl_v:.3f} V, where the read transistors leave saturation (limit {limit_v:.3f} V,"
-            " the larger of 0.2 V and v_wl_v); lower swing_v"
-        )
-    if not 0 < current_a <= plan.read.i_line_max_a:
-        raise InputError(
-            f"all cells together draw {current_a * 1e3:.3g} mA; the limit i_line_max_a is"
-            f" {plan.read.i_line_max_a * 1e3:.3g} mA; lower v_wl_v or rows"
-        )
-    return plan.read.swing_v / current_a
-
-
-def input_patterns(weights: NDArray[np.int8], plan: Plan, index: int) -> tuple[NDArray[np.int8], NDArray[np.int_]]:
-    """The input vectors of one column.
-
-    Pattern p is an order of the rows; at K conducting cells the first K rows of the order conduct. So every vector is
-    uniform among those with its K, and neighbouring sums of one pattern differ in few rows, which the solver likes.
-    Odd patterns run from the largest sum down: at both ends all patterns meet.
-
-    Args:
-        weights: +1 or -1, shape (n_used,).
-        plan: gives sums, patterns and seed.
-        index: the column's number.
-
-    Returns:
-        Inputs, +1 or -1, shape (patterns * sums, n_used); conducting cells, shape (patterns * sums,).
-    """
-    n_on = np.array(plan.n_on)
-    inputs, counts = [], []
-    for pattern in range(plan.sampling.patterns):
-        rng = np.random.default_rng((plan.seed, PATTERN_STREAM, index, pattern))
-        rank = rng.permutation(len(weights))
-        ordered = n_on if pattern % 2 == 0 else n_on[::-1]
-        inputs.append(np.where(rank < ordered[:, None], weights, -weights))
-        counts.append(ordered)
-    return np.concatenate(inputs).astype(np.int8), np.concatenate(counts)

@@ -16,7 +16,8 @@ import pandas as pd
 
 from prcim.characterize.build import build_lut
 from prcim.characterize.chunk import Chunk, chunks
-from prcim.characterize.engine import Engine, size_load
+from prcim.characterize.engine import Engine
+from prcim.characterize.load import size_load
 from prcim.characterize.lut import ErrorLUT
 from prcim.characterize.plan import Plan, plan_id
 from prcim.characterize.samples import read_chunk, read_samples, write_chunk

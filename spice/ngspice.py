@@ -101,6 +101,20 @@ class Ngspice:
             process.wait()
 
 
+def run_twice(ngspice: Ngspice, deck: Deck, timeout_s: float) -> Outcome:
+    """Runs a deck, and once more if the first run was cut off from outside.
+
+    Raises:
+        RunError: it was cut off both times.
+    """
+    outcome = ngspice.run(deck, timeout_s=timeout_s)
+    if outcome.interrupted:
+        outcome = ngspice.run(deck, timeout_s=timeout_s)
+    if outcome.interrupted:
+        raise RunError(f"{outcome.status}, twice; finished chunks are kept: run the same command again to go on")
+    return outcome
+
+
 def find_ngspice() -> Ngspice:
     """The ngspice of `PRCIM_NGSPICE`, else the one on the PATH.
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from prcim.characterize.chunk import Chunk, chunks, read_sums
-from prcim.characterize.engine import input_patterns
+from prcim.characterize.patterns import input_patterns
 from prcim.characterize.plan import named_plan
 
 PLAN = named_plan("8t-64-quick")

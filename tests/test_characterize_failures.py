@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from prcim.characterize.chunk import Chunk, chunks
-from prcim.characterize.engine import Engine, size_load
+from prcim.characterize.engine import Engine
+from prcim.characterize.load import size_load
 from prcim.characterize.plan import Plan, named_plan, plan_id
 from prcim.characterize.run import Characterization, run_plan
 from prcim.characterize.samples import chunk_file, write_chunk

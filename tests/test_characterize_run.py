@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 from prcim.characterize.chunk import Chunk, Kind, chunks
-from prcim.characterize.engine import Engine, size_load
+from prcim.characterize.engine import Engine
+from prcim.characterize.load import size_load
 from prcim.characterize.plan import named_plan, plan_id
 from prcim.characterize.run import Characterization, run_folder, run_plan, worker_setup
 from prcim.characterize.samples import chunk_file, read_samples
