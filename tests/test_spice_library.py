@@ -1,22 +1,12 @@
-"""Model files, and the project's own cards against the anchors of a 65 nm process."""
+"""Model files."""
 
 import hashlib
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from prcim.errors import InputError
-from prcim.spice.deck import Deck
 from prcim.spice.library import ModelLibrary, own_library, read_library
-from prcim.spice.ngspice import find_ngspice
-
-#: Ion and Ioff at |Vgs| = |Vds| = 1.1 V and Vgs = 0, A/m; DIBL, V/V; swing, V/decade; both thresholds, V.
-ANCHORS = {
-    "n": {"ion": 1148.0, "ioff": 67e-3, "dibl": 0.130, "ss": 0.090, "vth_lin": 0.270, "vth_sat": 0.133},
-    "p": {"ion": 531.0, "ioff": 48e-3, "dibl": 0.169, "ss": 0.088, "vth_lin": 0.327, "vth_sat": 0.150},
-}
 
 
 def test_model_names_are_found_whatever_their_case() -> None:
@@ -76,35 +66,3 @@ def test_model_file_with_a_subcircuit(tmp_path: Path) -> None:
     text = "* .include in a comment\n.subckt nch d g s b\n.param w=1u\nm1 d g s b core w={w}\n.ends\n.model core nmos\n"
     (tmp_path / "user.lib").write_text(text)
     assert read_library(tmp_path / "user.lib").models == ("core",)
-
-
-def threshold_v(gate_v: NDArray[np.float64], drain_a: NDArray[np.float64]) -> float:
-    """Gate voltage at 100 nA * W / L."""
-    return float(np.interp(np.log(100e-9 / 65e-3), np.log(drain_a), gate_v))
-
-
-@pytest.mark.parametrize("kind", ["n", "p"])
-def test_own_cards_meet_the_anchors(kind: str) -> None:
-    sign = {"n": 1, "p": -1}[kind]
-    lines = [f"* {kind} transistor, W = 1 um", own_library().text, ".temp 27", "vg g 0 0"]
-    for name, drain_v in (("sat", 1.1), ("lin", 0.05)):
-        lines += [f"v{name} {name} 0 {sign * drain_v}", f"m{name} {name} g 0 0 prcim65_{kind}mos_hp w=1u l=65n"]
-    deck = Deck(
-        netlist="\n".join([*lines, ".options reltol=1e-6 abstol=1e-15", ""]),
-        save=("i(vsat)", "i(vlin)"),
-        analyses=(f"dc vg 0 {sign * 1.1} {sign * 0.01}",),
-    )
-    values = find_ngspice().run(deck).values
-    gate_v = np.linspace(0, 1.1, 111)
-    sat, lin = np.abs(values["i(vsat)"]), np.abs(values["i(vlin)"])
-    found = {
-        "ion": sat[-1] / 1e-6,
-        "ioff": sat[0] / 1e-6,
-        "vth_lin": threshold_v(gate_v, lin),
-        "vth_sat": threshold_v(gate_v, sat),
-        "ss": 0.05 / np.log10(lin[5] / lin[0]),
-    }
-    found["dibl"] = (found["vth_lin"] - found["vth_sat"]) / 1.05
-    limits = {"ion": 0.05, "ioff": 0.10, "dibl": 0.03, "ss": 0.02, "vth_lin": 0.02, "vth_sat": 0.03}
-    for name, limit in limits.items():
-        assert found[name] == pytest.approx(ANCHORS[kind][name], rel=limit), name

@@ -1,0 +1,102 @@
+"""A single transistor on a test bench, to see what a model card says."""
+
+from dataclasses import dataclass
+from typing import Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
+from PySpice.Spice.Netlist import Circuit
+
+from prcim.cells.technology import Technology
+from prcim.errors import InputError
+from prcim.spice.deck import Deck
+
+#: Drain voltage of the linear region, V.
+LINEAR_V = 0.05
+#: Threshold by constant current: 100 nA * W / L.
+CRITERION_A = 100e-9
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class DeviceFigures:
+    """What describes a transistor.
+
+    Attributes:
+        ion_a_per_m: drain current for each metre of width with gate and drain at the supply, A/m.
+        ioff_a_per_m: the same with the gate off, A/m.
+        dibl_v_per_v: fall of the threshold for each volt of drain voltage.
+        ss_v_per_dec: gate voltage for a decade of current, from 0 to 50 mV, at a drain voltage of 50 mV.
+        vth_lin_v, vth_sat_v: magnitude of the threshold by constant current (100 nA W / L) at a drain voltage of
+            50 mV and of the supply, V.
+    """
+
+    ion_a_per_m: float
+    ioff_a_per_m: float
+    dibl_v_per_v: float
+    ss_v_per_dec: float
+    vth_lin_v: float
+    vth_sat_v: float
+
+
+def device_deck(technology: Technology, kind: Literal["n", "p"], *, w_m: float, l_m: float) -> Deck:
+    """A deck that sweeps the gate of one transistor at two drain voltages.
+
+    Returns:
+        The deck; `i(vlin)` and `i(vsat)` are minus the drain currents at 50 mV and at the supply (plus for "p").
+    """
+    sign = 1 if kind == "n" else -1
+    circuit = Circuit(f"prcim {kind}-channel transistor")
+    circuit.raw_spice += technology.library.text.rstrip("\n") + f"\n.temp {technology.temp_c:.6g}\n"
+    circuit.V("gate", "gate", 0, 0)
+    for name, drain_v in (("lin", LINEAR_V), ("sat", technology.vdd_v)):
+        circuit.V(name, name, 0, sign * drain_v)
+        size = f"w={w_m:.6g} l={l_m:.6g}"
+        circuit.M(name, name, "gate", 0, 0, model=technology.model(kind), raw_spice=size)
+    stop_v = sign * technology.vdd_v
+    sweep = f"dc vgate 0 {stop_v:.6g} {stop_v / round(technology.vdd_v / 0.005):.6g}"
+    return Deck(netlist=f"{circuit}\n", save=("i(vlin)", "i(vsat)"), analyses=(sweep,))
+
+
+def device_figures(
+    lin_a: NDArray[np.float64], sat_a: NDArray[np.float64], *, vdd_v: float, w_m: float, l_m: float
+) -> DeviceFigures:
+    """Figures from two gate sweeps.
+
+    Args:
+        lin_a, sat_a: magnitudes of the drain current at evenly spaced gate voltages from 0 to the supply, A.
+        vdd_v: supply, V.
+        w_m, l_m: size of the transistor, m.
+
+    Raises:
+        InputError: the transistor never reaches the current at which the threshold is defined.
+
+    Example:
+        >>> gate_v = np.linspace(0, 1, 201)
+        >>> ideal_a = 1e-9 * 10 ** (gate_v / 0.1)
+        >>> figures = device_figures(ideal_a, ideal_a, vdd_v=1.0, w_m=1e-6, l_m=1e-7)
+        >>> round(figures.ss_v_per_dec, 4), round(figures.vth_lin_v, 4), round(figures.dibl_v_per_v, 4)
+        (0.1, 0.3, 0.0)
+    """
+    gate_v = np.linspace(0, vdd_v, len(lin_a))
+    wanted = np.log(CRITERION_A * w_m / l_m)
+    thresholds = []
+    for current_a in (lin_a, sat_a):
+        log_a = np.log(np.maximum(current_a, 1e-30))
+        if not log_a[0] < wanted < log_a[-1]:
+            raise InputError(
+                f"the drain current runs from {current_a[0]:.2g} to {current_a[-1]:.2g} A and misses the"
+                f" {np.exp(wanted):.2g} A at which the threshold is defined; look at the model card and at vdd_v"
+            )
+        above = int(np.argmax(log_a >= wanted))
+        pair = slice(above - 1, above + 1)
+        thresholds.append(float(np.interp(wanted, log_a[pair], gate_v[pair])))
+    decades = float(np.log10(np.interp(0.05, gate_v, lin_a) / lin_a[0]))
+    return DeviceFigures(
+        ion_a_per_m=float(sat_a[-1]) / w_m,
+        ioff_a_per_m=float(sat_a[0]) / w_m,
+        dibl_v_per_v=(thresholds[0] - thresholds[1]) / (vdd_v - LINEAR_V),
+        ss_v_per_dec=0.05 / decades,
+        vth_lin_v=thresholds[0],
+        vth_sat_v=thresholds[1],
+    )
