@@ -73,6 +73,6 @@ def test_a_card_that_never_conducts_is_refused() -> None:
 
 
 def test_a_card_that_ngspice_does_not_understand() -> None:
-    library = ModelLibrary(name="x", text=".model n nmos level=999\n.model p pmos level=999\n")
+    library = ModelLibrary(name="x", text=".model n npn\n.model p pnp\n")
     with pytest.raises(RunError, match="the n-channel transistor cannot be simulated: failed: "):
         measure_device(Technology(library=library, nmos="n", pmos="p"), "n", find_ngspice())
