@@ -10,7 +10,7 @@ from typing import Any, final
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from prcim import __version__
@@ -86,6 +86,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
             table = Path(folder) / "lut.npz"
             table.write_bytes(tensors.pop("lut").numpy().tobytes())
             lut = load_lut(table)
+        if lut.sha256 != about["lut_sha256"]:
+            raise InputError(f"{path} names another table than it holds; train again")
         network = MODELS[about["model"]](MlpSpec(**about["spec"]))
         network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in tensors.items()})
         network.eval()
@@ -106,8 +108,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
     """Writes named tensors and a JSON description atomically, with a checksum, which safetensors has none of."""
     about = {**about, "tensors_sha256": _checksum(tensors)}
+    content = save(tensors, metadata={"prcim": json.dumps(about, sort_keys=True)})
     with replacing(path) as scratch:
-        save_file(tensors, scratch, metadata={"prcim": json.dumps(about, sort_keys=True)})
+        scratch.write_bytes(content)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 
-from prcim.bnn.tables import integer_tables
+from prcim.bnn.tables import UNIT, integer_tables
 from prcim.cells.readout import SenseAmplifier
 from prcim.characterize.lut import ErrorLUT
 
@@ -35,16 +35,8 @@ class DesignPoint:
     @property
     def severity(self) -> float:
         """Standard deviation of everything that a threshold at S = 0 sees, over sqrt(n), the spread of S itself."""
-        tables = integer_tables(self.lut, self.amplifier)
-        middle = len(self.lut.mac) // 2
-        variance = (
-            max(float(self.lut.v_col[middle]), 0.0)
-            + float(self.lut.v_res[middle])
-            + float(self.lut.read_sigma[middle]) ** 2
-            + float(self.lut.chip_curves[:, middle].var())
-            + tables.offset_sigma**2
-        )
-        return math.sqrt(variance / self.lut.n_used)
+        total = integer_tables(self.lut, self.amplifier).total[self.lut.n_used // 2]
+        return float(total.double().std()) / UNIT / math.sqrt(self.lut.n_used)
 
 
 def design_points(lut: ErrorLUT, others: Sequence[ErrorLUT], amplifier: SenseAmplifier) -> tuple[DesignPoint, ...]:

@@ -14,6 +14,7 @@ from prcim.bnn.evaluate import evaluate
 from prcim.bnn.images import Images
 from prcim.bnn.mlp import Mlp, MlpSpec
 from prcim.bnn.noise import NoiseModel
+from prcim.bnn.registry import MODELS
 from prcim.bnn.spread import Spread, spread
 from prcim.bnn.tables import IntegerTables, integer_tables
 from prcim.bnn.train import Recipe, train
@@ -56,6 +57,11 @@ class Experiment:
         """The comparator of the network's read-out."""
         return self.spec.make_readout().amplifier
 
+    @property
+    def identity(self) -> str:
+        """Names table, model and data."""
+        return f"{self.lut.sha256} {self.model} {self.dataset} {self.images[0].sha256} {self.images[1].sha256}"
+
     def run(self, folder: Path, progress: Progress = lambda what, done, total: None) -> dict[str, Any]:
         """Trains both networks, judges them, writes `unaware.safetensors`, `aware.safetensors` and `result.json`.
 
@@ -82,7 +88,7 @@ class Experiment:
                 jobs=self.jobs,
                 progress=lambda done, total: progress(what, done, total),
             )
-            return spread([result.accuracy for result in results])
+            return spread([result.accuracy for result in results], dies=min(chips, point.judging_dies))
 
         networks = {"unaware": unaware, "aware": aware}
         severity = []
@@ -120,7 +126,7 @@ class Experiment:
         folder: Path,
         progress: Progress,
     ) -> Mlp:
-        network = Mlp(self.spec, seed=recipe.seed)
+        network = MODELS[self.model](self.spec, seed=recipe.seed)
         if start is not None:
             network.load_state_dict(start.state_dict())
         train(
@@ -128,6 +134,7 @@ class Experiment:
             images,
             tables,
             recipe,
+            identity=self.identity,
             state=folder / f"{name}.state",
             log=folder / "log.csv",
             progress=lambda done, total: progress(f"training: {name}", done, total),
@@ -147,6 +154,6 @@ class Experiment:
 
 def folder_name(experiment: Experiment) -> str:
     """Name of the folder of an experiment: what it is, and a checksum of all that decides it."""
-    content = [experiment.lut.sha256, dataclasses.asdict(experiment.spec), dataclasses.asdict(experiment.recipe)]
+    content = [experiment.identity, dataclasses.asdict(experiment.spec), dataclasses.asdict(experiment.recipe)]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return f"{experiment.model}-{experiment.dataset}-{digest[:8]}"

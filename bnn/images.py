@@ -1,5 +1,6 @@
 """What a data set gives."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import final
 
@@ -22,6 +23,14 @@ class Images:
     labels: Tensor
     index: Tensor
     classes: int
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of the images and their labels."""
+        digest = hashlib.sha256(self.pixels.numpy().tobytes())
+        digest.update(self.labels.numpy().tobytes())
+        digest.update(self.index.numpy().tobytes())
+        return digest.hexdigest()
 
     def __len__(self) -> int:
         return len(self.labels)

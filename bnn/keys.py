@@ -9,12 +9,15 @@ A counter is four 32-bit words:
 ======== =============================== ==================== =================== ==============
 purpose  word 0                          word 1               word 2              word 3
 ======== =============================== ==================== =================== ==============
-CHIP     0                               0                    0                   0
+CHIP     die of the half, from 0         0                    0                   0
 COLUMN   group * blocks + channel // 8   0                    0                   0
 OFFSET   same                            0                    0                   0
 RESIDUAL same                            digest, low half     digest, high half   0
 READ     same                            position             image               read
 ======== =============================== ==================== =================== ==============
+
+For CHIP the key's chip is the round, number // dies of the half, and the chip's die is the one whose word 0 is
+in place number % dies when they are sorted. Everywhere else it is the chip's number. step is 1 for chips that train.
 
 with `blocks = ceil(channels / 8)`; number `channel % 8` of the eight 16-bit draws belongs to the channel. The digest
 is that of the group's input word (see `digest`): on one chip, equal inputs to a column give equal draws.

@@ -49,7 +49,7 @@ class VirtualChip:
 
     Attributes:
         tables: the errors.
-        model: "ideal" no errors; "mean" the bank's mean curve alone; "gaussian" and "iid" fresh draws on every read,
+        model: "ideal" no errors; "mean" the mean curve of its half; "gaussian" and "iid" fresh draws on every read,
             normal or from the table's quantiles; "column" a lasting curve and offset for each physical column, a
             residual that is fixed by the column's input, and fresh read noise.
         number: the chip.
@@ -79,9 +79,17 @@ class VirtualChip:
 
     @property
     def die(self) -> int:
-        """Which of the table's dies the chip is."""
+        """Which of the table's dies the chip is: chips with successive numbers go through all of their half in turn.
+
+        Every round has an order of its own; so as many chips as there are dies are as many different dies.
+        """
         first, last = self.range(len(self.tables.chips))
-        return first + philox((0, 0, 0, 0), self.key(Purpose.CHIP))[0] % (last - first)
+        turn, place = divmod(self.number, last - first)
+        step = 1 if self.half == "train" else 0
+        key = make_key(seed=self.seed, purpose=Purpose.CHIP, chip=turn, step=step)
+        zero = torch.zeros((), dtype=torch.int64)
+        words = philox((torch.arange(last - first), zero, zero, zero), key)[0]
+        return first + int(words.argsort(stable=True)[place])
 
 
 @final
@@ -101,16 +109,22 @@ class LayerErrors:
         size = tables.n_used + 1
         shape = (groups, channels, size)
         if chip.model == "column":
+            die = chip.die
             first, last = chip.range(len(tables.bank))
             draws = column_draws(chip.key(Purpose.COLUMN, index), groups=groups, channels=channels)
             # A 16-bit draw times the number of curves, over 2^16: an index without division.
-            static = tables.bank[first + (draws * (last - first) >> 16)] + tables.chips[chip.die]
+            bank = _times(tables.bank, tables.cell_gain[die])
+            static = bank[first + (draws * (last - first) >> 16)] + tables.chips[die]
             draws = column_draws(chip.key(Purpose.OFFSET, index), groups=groups, channels=channels)
-            offset = tables.offset[draws >> (16 - OFFSET_BITS)] / tables.chip_gain[chip.die]
-            static = static + offset.round().to(torch.int32)[..., None]
+            offset = _times(tables.offset, 1 / tables.volt_gain[die])
+            static = static + offset[draws >> (16 - OFFSET_BITS)][..., None]
+            self._residual = _times(tables.residual, tables.cell_gain[die])
+            self._read = _times(tables.read, 1 / tables.volt_gain[die])
         elif chip.model == "mean":
-            first, last = chip.range(len(tables.bank))
-            static = tables.bank[first:last].double().mean(0).round().to(torch.int32).expand(shape)
+            columns = slice(*chip.range(len(tables.bank)))
+            dies = slice(*chip.range(len(tables.chips)))
+            mean = tables.bank[columns].double().mean(0) + tables.chips[dies].double().mean(0)
+            static = mean.round().to(torch.int32).expand(shape)
         else:
             static = torch.zeros(shape, dtype=torch.int32)
         self._static = static.reshape(-1)
@@ -144,7 +158,12 @@ class LayerErrors:
         low, high = digest(inputs)
         counter = (blocks, low[..., None], high[..., None], zero)
         pattern = self._top(draws16(counter, self._chip.key(Purpose.RESIDUAL, self._index)))
-        return self._static[self._start + n_on] + tables.residual[n_on, pattern] + tables.read[n_on, fresh]
+        return self._static[self._start + n_on] + self._residual[n_on, pattern] + self._read[n_on, fresh]
 
     def _top(self, draws: Tensor) -> Tensor:
         return per_channel(draws, self._channels) >> (16 - RESIDUAL_BITS)
+
+
+def _times(errors: Tensor, gain: float) -> Tensor:
+    """Errors times a gain, rounded to integers again."""
+    return (errors.double() * gain).round().to(torch.int32)

@@ -18,8 +18,9 @@ class Spread:
 
     Attributes:
         chips: number of chips.
+        dies: how many different dies of the table they are; only these are independent.
         mean, sd, worst: of their accuracies.
-        p5: 5th percentile, from 72 chips on.
+        p5: 5th percentile, from 72 different dies on.
         ci95: 95 % interval of the mean, by bootstrap over chips (bias-corrected and accelerated).
 
     Example:
@@ -28,6 +29,7 @@ class Spread:
     """
 
     chips: int
+    dies: int
     mean: float
     sd: float
     worst: float
@@ -39,8 +41,14 @@ class Spread:
         return {**asdict(self), "ci95": list(self.ci95)}
 
 
-def spread(accuracies: Sequence[float]) -> Spread:
-    """Summarizes accuracies of chips, of which there must be at least one."""
+def spread(accuracies: Sequence[float], *, dies: int | None = None) -> Spread:
+    """Summarizes accuracies of chips, of which there must be at least one.
+
+    Args:
+        accuracies: one a chip.
+        dies: number of different dies among them; all of them unless said otherwise.
+    """
+    independent = len(accuracies) if dies is None else dies
     values = np.asarray(accuracies, dtype=np.float64)
     # Of equal values the computed mean can differ by a rounding, and the bootstrap would divide zero by zero.
     mean, sd = float(values[0]), 0.0
@@ -51,9 +59,10 @@ def spread(accuracies: Sequence[float]) -> Spread:
         low, high = float(interval.low), float(interval.high)
     return Spread(
         chips=len(values),
+        dies=independent,
         mean=mean,
         sd=sd,
         worst=float(values.min()),
-        p5=float(np.quantile(values, 0.05)) if len(values) >= CHIPS_FOR_P5 else None,
+        p5=float(np.quantile(values, 0.05)) if independent >= CHIPS_FOR_P5 else None,
         ci95=(low, high),
     )

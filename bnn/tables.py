@@ -31,10 +31,10 @@ class IntegerTables:
         bank: lasting errors, int32, shape (columns, n_used + 1).
         chips: errors shared by a die, int32, shape (dies, n_used + 1).
         residual, read, total, gauss: errors by draw, int32, shape (n_used + 1, 256); `total` and `gauss` hold the
-            amplifier's offset too, since independent draws have no other place for it.
+            amplifier's offset too, over all dies, since independent draws have no other place for it.
         offset: amplifier offsets by draw on a die of gain 1, int32, shape (1024,).
         offset_sigma: spread of the amplifier's offset, in S.
-        chip_gain: slope of each die's transfer curve relative to the mean one, shape (dies,).
+        volt_gain, cell_gain: of each die, as in `ErrorLUT`, shape (dies,).
         rounding: largest difference to the table in floating point, in S; at most 2^-7.
     """
 
@@ -47,8 +47,14 @@ class IntegerTables:
     gauss: Tensor
     offset: Tensor
     offset_sigma: float
-    chip_gain: tuple[float, ...]
+    volt_gain: tuple[float, ...]
+    cell_gain: tuple[float, ...]
     rounding: float
+
+    @property
+    def judging_dies(self) -> int:
+        """Number of dies in the half that judges networks."""
+        return len(self.chips) - len(self.chips) // 2
 
 
 def integer_tables(lut: ErrorLUT, amplifier: SenseAmplifier) -> IntegerTables:
@@ -87,11 +93,12 @@ def integer_tables(lut: ErrorLUT, amplifier: SenseAmplifier) -> IntegerTables:
 
     read_sigma = spread(lut.read_sigma)
     total = spread(lut.total_q)
-    offsets = _normal(64) * offset_sigma
-    # Independent draws: the total and an offset, which has no lasting place in this model.
+    # Independent draws: the total and an offset on any die, which has no lasting place in this model.
+    offsets = np.sort(np.outer(_normal(256) * offset_sigma, 1 / lut.chip_volt_gain).ravel())
+    offsets = offsets[: len(offsets) // 64 * 64].reshape(64, -1).mean(axis=1)
     both = np.sort((total[:, :, None] + offsets[None, None, :]).reshape(len(grid), -1), axis=1)
     both = both.reshape(len(grid), 256, -1).mean(axis=2)
-    gauss = total.mean(axis=1)[:, None] + np.hypot(total.std(axis=1), offset_sigma)[:, None] * _normal(256)
+    gauss = both.mean(axis=1)[:, None] + both.std(axis=1)[:, None] * _normal(256)
     return IntegerTables(
         n_used=lut.n_used,
         bank=integer(spread(lut.bank.T).T),
@@ -102,7 +109,8 @@ def integer_tables(lut: ErrorLUT, amplifier: SenseAmplifier) -> IntegerTables:
         gauss=integer(gauss),
         offset=integer(_normal(1 << OFFSET_BITS) * offset_sigma),
         offset_sigma=offset_sigma,
-        chip_gain=tuple(float(gain) for gain in lut.chip_gain),
+        volt_gain=tuple(lut.chip_volt_gain.tolist()),
+        cell_gain=tuple(lut.chip_cell_gain.tolist()),
         rounding=max(rounded),
     )
 

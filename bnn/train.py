@@ -4,7 +4,7 @@ import csv
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,7 @@ def train(
     tables: IntegerTables,
     recipe: Recipe,
     *,
+    identity: str,
     state: Path,
     log: Path,
     progress: Progress = lambda done, total: None,
@@ -59,6 +60,7 @@ def train(
         images: training images.
         tables: the errors.
         recipe: how.
+        identity: names all else that decides the result: table and data.
         state: where to keep the state. That of a finished training ends the next one at once.
         log: CSV file to add to: name of the state, epoch, loss, training accuracy.
         progress: called after each epoch.
@@ -68,7 +70,7 @@ def train(
         RunError: the loss is not a number any more, or the disk is full.
     """
     optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
-    first = _resume(network, optimizer, recipe, state)
+    first = _resume(network, optimizer, recipe, identity, state)
     batches = max(len(images) // recipe.batch_size, 1)
     for epoch in range(first, recipe.epochs):
         for group in optimizer.param_groups:
@@ -94,33 +96,40 @@ def train(
             network.clamp_latent()
             loss_sum += loss.item()
             correct += int((scores.argmax(1) == images.labels[chosen]).sum())
+        _save(network, optimizer, recipe, identity, epoch + 1, state)
         _log(log, state.stem, epoch, loss_sum / batches, correct / (batches * min(recipe.batch_size, len(images))))
-        _save(network, optimizer, recipe, epoch + 1, state)
         progress(epoch + 1, recipe.epochs)
     network.eval()
 
 
-def _save(network: Mlp, optimizer: torch.optim.Adam, recipe: Recipe, epoch: int, state: Path) -> None:
+def _save(network: Mlp, optimizer: torch.optim.Adam, recipe: Recipe, identity: str, epoch: int, state: Path) -> None:
     tensors: dict[str, Tensor] = {f"network.{k}": v.contiguous() for k, v in network.state_dict().items()}
     for name, parameter in network.named_parameters():
         for key, value in optimizer.state[parameter].items():
             tensors[f"adam.{key}.{name}"] = value.contiguous()
-    save_tensors(state, tensors, {"recipe": asdict(recipe), "spec": asdict(network.spec), "epoch": epoch})
+    save_tensors(state, tensors, {**_about(network, recipe, identity), "epoch": epoch})
 
 
-def _resume(network: Mlp, optimizer: torch.optim.Adam, recipe: Recipe, state: Path) -> int:
+def _resume(network: Mlp, optimizer: torch.optim.Adam, recipe: Recipe, identity: str, state: Path) -> int:
     """Takes the weights and the optimizer's moments from a state; returns the epoch to go on with."""
     if not state.exists():
         return 0
     tensors, about = load_tensors(state)
-    if about.get("recipe") != asdict(recipe) or about.get("spec") != asdict(network.spec):
-        raise InputError(f"{state} is of a training with other settings; use another folder with --out, or delete it")
+    wanted = _about(network, recipe, identity)
+    if {name: about.get(name) for name in wanted} != wanted:
+        raise InputError(
+            f"{state} is of a training with other settings, table or data; use another folder with --out, or delete it"
+        )
     prefix = "network."
     network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
     for name, parameter in network.named_parameters():
         for key in ("step", "exp_avg", "exp_avg_sq"):
             optimizer.state[parameter][key] = tensors[f"adam.{key}.{name}"]
     return int(about["epoch"])
+
+
+def _about(network: Mlp, recipe: Recipe, identity: str) -> dict[str, Any]:
+    return {"recipe": asdict(recipe), "spec": asdict(network.spec), "identity": identity}
 
 
 def _log(path: Path, name: str, epoch: int, loss: float, accuracy: float) -> None:

@@ -78,7 +78,7 @@ class Column:
 
     @property
     def tau_s(self) -> float:
-        """Time constant of the bit line with its load, s; the cells' own conductance only shortens it."""
+        """Time constant of the bit line with its load, s; without what the transistors add to either."""
         return self.load_ohm * self.c_bl_f
 
     def nominal_draw(self, *, dvt_n_v: float = 0.0, dvt_p_v: float = 0.0) -> ColumnDraw:

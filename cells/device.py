@@ -91,6 +91,8 @@ def device_figures(
         above = int(np.argmax(log_a >= wanted))
         pair = slice(above - 1, above + 1)
         thresholds.append(float(np.interp(wanted, log_a[pair], gate_v[pair])))
+    if not lin_a[0] > 0:
+        raise InputError("the drain current with the gate off is zero: the model has no subthreshold current")
     decades = float(np.log10(np.interp(0.05, gate_v, lin_a) / lin_a[0]))
     return DeviceFigures(
         ion_a_per_m=float(sat_a[-1]) / w_m,

@@ -32,7 +32,8 @@ class SteadyRead:
 
     Attributes:
         v_wl_v: voltage of an active read word line, V.
-        settle_tau: the read lasts so many time constants of the line; 7 leave 0.1 % of the swing.
+        settle_tau: the read lasts so many time constants of load and line; cells have slower nodes of
+            their own, so a transient of the whole column measures what is left.
 
     Example:
         >>> SteadyRead(v_wl_v=0.4).settle_tau

@@ -19,6 +19,8 @@ from prcim.errors import InputError, RunError
 
 #: Last step of the transfer curve relative to the first, below which a read is refused.
 STEP_RATIO_MIN = 0.4
+#: Half a cell: how far the line may be from its steady state when a read ends. Assumption.
+SETTLE_ERROR_MAX_MAC = 1.0
 
 Floats = NDArray[np.float64]
 
@@ -58,7 +60,7 @@ def _build(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataF
     residual = (err - err.mean(axis=1, keepdims=True)) * np.sqrt(patterns / (patterns - 1))
     read = _read_figures(samples["reads"], mac)
     read_sigma = np.hypot(read["noise_v"], plan.read.comparator_noise_v) / curve.slope_v
-    chip_curves, chip_gain = _chips(samples["chips"], plan, v_bl_v, curve)
+    chip_curves, volt_gain, cell_gain = _chips(samples["chips"], plan, v_bl_v, curve)
     current_a = samples["cells"].query("status == 'ok'")["i_cell_a"].to_numpy()
     if len(current_a) < QUANTILES // 16:
         raise RunError("too few read currents of single cells could be simulated; see samples/cells-*.parquet")
@@ -66,6 +68,13 @@ def _build(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataF
     nominal = samples["chips"].query("chip == 0").sort_values("mac")
     settled_v = PchipInterpolator(nominal["mac"], nominal["v_bl_v"])(samples["reads"]["mac"])
     settle_error_v = float(np.abs(samples["reads"]["v_end_v"] - settled_v).max())
+    settle_error_mac = np.interp(samples["reads"]["mac"], mac, curve.slope_v)
+    settle_error_mac = np.abs(samples["reads"]["v_end_v"] - settled_v) / settle_error_mac
+    if settle_error_mac.max() > SETTLE_ERROR_MAX_MAC:
+        raise InputError(
+            f"the line is {settle_error_mac.max():.2f} in S from its steady state when the read ends (limit"
+            f" {SETTLE_ERROR_MAX_MAC:g}); raise settle_tau"
+        )
     t_read_s = engine.plan.make_read().t_read_s(column)
     meta: dict[str, Any] = {
         "schema": SCHEMA,
@@ -95,10 +104,11 @@ def _build(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataF
         slope_v=curve.slope_v,
         bank=shrunken_means(err, parts),
         residual_q=_quantiles(residual.reshape(-1, len(mac))),
-        total_q=_total_quantiles(err.reshape(-1, len(mac)), read_sigma),
+        total_q=_total_quantiles(err.reshape(-1, len(mac)), read_sigma, chip_curves, volt_gain, cell_gain),
         read_sigma=read_sigma,
         chip_curves=chip_curves,
-        chip_gain=chip_gain,
+        chip_volt_gain=volt_gain,
+        chip_cell_gain=cell_gain,
         cell_q=_quantiles((current_a / current_a.mean() - 1)[:, None])[0],
         energy_j=read["energy_j"],
         noise_line_v=read["noise_v"],
@@ -142,12 +152,12 @@ def _read_figures(reads: pd.DataFrame, mac: Floats) -> dict[str, Floats]:
     return {name: np.interp(mac, at, reads[name].to_numpy()) for name in ("noise_v", "energy_j")}
 
 
-def _chips(chips: pd.DataFrame, plan: Plan, v_bl_v: Floats, curve: TransferCurve) -> tuple[Floats, Floats]:
-    """Curves that whole dies share, and the gain of each die.
+def _chips(chips: pd.DataFrame, plan: Plan, v_bl_v: Floats, curve: TransferCurve) -> tuple[Floats, Floats, Floats]:
+    """Curves that whole dies share, and two gains of each die: of a voltage error, and of its cells.
 
     A die shifts the mean column by the factor that it shifts the column without mismatch by. Its thresholds come from
     the mean curve at nominal conditions (`ideal`), or from the mean of replica columns on the same die (`replica`):
-    columns of the bank, so with mismatch of their own.
+    columns of the bank, so with mismatch of their own. All columns of a die share one reference.
     """
     if (chips["status"] != "ok").any():
         bad = chips.loc[chips["status"] != "ok", "status"].iloc[0]
@@ -157,22 +167,26 @@ def _chips(chips: pd.DataFrame, plan: Plan, v_bl_v: Floats, curve: TransferCurve
     drop_v = vdd_v - dies
     factor = drop_v[1:] / drop_v[0]
     columns = len(v_bl_v)
-    curves, gains = [], []
+    curves, volt_gains, cell_gains = [], [], []
     for index, scale in enumerate(factor):
         mean = TransferCurve(mac=mac, v_bl_v=vdd_v - (vdd_v - curve.v_bl_v) * scale)
-        reference = curve
+        gain = float(np.interp(0.0, mac, mean.slope_v) / np.interp(0.0, mac, curve.slope_v))
         if plan.reference.kind == "replica":
             rng = np.random.default_rng((plan.seed, Stream.REPLICA, index))
-            # Replicas come from the half of the bank that the die belongs to, so the halves share nothing.
+            # Replicas come from the half of the bank that the die belongs to, so no column stands in both halves.
             first, last = (0, columns // 2) if index < len(factor) // 2 else (columns // 2, columns)
             chosen = rng.integers(first, last, plan.reference.replicas)
             pattern = rng.integers(0, v_bl_v.shape[1], plan.reference.replicas)
             replica_v = vdd_v - (vdd_v - v_bl_v[chosen, pattern].mean(axis=0)) * scale
             reference = TransferCurve(mac=mac, v_bl_v=replica_v)
-        middle = len(mac) // 2
+            volt_gains.append(gain)
+            cell_gains.append(1.0)
+        else:
+            reference = curve
+            volt_gains.append(1.0)
+            cell_gains.append(gain)
         curves.append(reference.mac_at(mean.v_bl_v) - mac)
-        gains.append(mean.slope_v[middle] / curve.slope_v[middle])
-    return np.array(curves), np.array(gains)
+    return np.array(curves), np.array(volt_gains), np.array(cell_gains)
 
 
 def _quantiles(values: Floats) -> Floats:
@@ -181,9 +195,15 @@ def _quantiles(values: Floats) -> Floats:
     return np.quantile(values, levels, axis=0, method="hazen").T
 
 
-def _total_quantiles(err: Floats, read_sigma: Floats) -> Floats:
-    """Quantiles of the errors with normal read noise added: each error is spread over 64 quantiles of the noise."""
-    noise = norm.ppf((np.arange(64) + 0.5) / 64)
+def _total_quantiles(
+    err: Floats, read_sigma: Floats, chip_curves: Floats, volt_gain: Floats, cell_gain: Floats
+) -> Floats:
+    """Quantiles of a read of any column on any die: its error, the die's, and normal read noise in 16 steps."""
+    noise = norm.ppf((np.arange(16) + 0.5) / 16)
     noise /= noise.std()
-    spread = err[:, None, :] + noise[None, :, None] * read_sigma
-    return _quantiles(spread.reshape(-1, err.shape[1]))
+    rows = []
+    for k in range(err.shape[1]):
+        cells = err[:, k, None, None] * cell_gain[:, None]
+        spread = cells + chip_curves[:, k, None] + noise * read_sigma[k] / volt_gain[:, None]
+        rows.append(_quantiles(spread.reshape(-1, 1))[0])
+    return np.array(rows)

@@ -131,7 +131,11 @@ class Engine:
         plan, column = self.plan, self.column
         v_bl_v = plan.technology.vdd_v - plan.read.swing_v / 2
         count = chunk.last - chunk.first
-        shifts = plan.make_mismatch().draw_local(column.cell.transistors, count, (plan.seed, Stream.CELL, chunk.first))
+        mismatch, transistors = plan.make_mismatch(), column.cell.transistors
+        draws = [
+            mismatch.draw_local(transistors, 1, (plan.seed, Stream.CELL, i)) for i in range(chunk.first, chunk.last)
+        ]
+        shifts = (np.concatenate([dvt_v for dvt_v, _ in draws]), np.concatenate([mu for _, mu in draws]))
         deck, names = read_currents(column.technology, column.cell, shifts, v_wl_v=plan.read.v_wl_v, v_bl_v=v_bl_v)
         outcome = self._run(deck)
         for index, name in enumerate(names):

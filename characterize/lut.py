@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from prcim.errors import InputError
 from prcim.files import replacing
 
-SCHEMA = "prcim-lut-1"
+SCHEMA = "prcim-lut-2"
 #: Quantiles are kept at (i + 1/2) / 256.
 QUANTILES = 256
 
@@ -39,11 +39,14 @@ class ErrorLUT:
         bank: one curve a physical column: its lasting error at each sum, shape (C, M). The first half of the bank
             trains networks, the second half judges them.
         residual_q: quantiles of the error that the pattern adds to the column's own, shape (M, 256).
-        total_q: quantiles of everything that varies from column to column, pattern to pattern and read to read,
-            shape (M, 256).
+        total_q: quantiles of everything that varies from die to die, column to column, pattern to pattern and read to
+            read, shape (M, 256).
         read_sigma: noise of a single read, shape (M,).
         chip_curves: error that a whole die shares, reference included, shape (G, M); halves as in `bank`.
-        chip_gain: slope of each die's curve relative to the mean one, shape (G,).
+        chip_volt_gain: slope of each die's reference relative to the mean curve, shape (G,): an error in volts, such as
+            an amplifier's offset, counts 1 / chip_volt_gain as much in S.
+        chip_cell_gain: current of each die's cells relative to what its reference expects, shape (G,): `bank` and
+            `residual_q` count so much on that die. 1 for a replica reference, which follows the die.
         cell_q: quantiles of the relative error of one cell's current, shape (256,).
         energy_j: energy of one read of one column, J, shape (M,).
         noise_line_v: noise of line, load and cells, V, shape (M,); the comparator's is in `meta`.
@@ -62,7 +65,8 @@ class ErrorLUT:
     total_q: Floats
     read_sigma: Floats
     chip_curves: Floats
-    chip_gain: Floats
+    chip_volt_gain: Floats
+    chip_cell_gain: Floats
     cell_q: Floats
     energy_j: Floats
     noise_line_v: Floats
@@ -82,6 +86,8 @@ class ErrorLUT:
                 raise InputError(f"table: {name} has shape {array.shape}, wanted {shape}")
             if not np.all(np.isfinite(array)):
                 raise InputError(f"table: {name} holds values that are not finite numbers")
+        if len(self.bank) < 2 or len(self.chip_curves) < 2:
+            raise InputError("table: it takes at least 2 columns and 2 dies, one for training and one for judging")
         if sums < 3 or not np.all(np.diff(self.mac) > 0):
             raise InputError("table: mac must hold at least 3 increasing sums")
         if self.mac[0] != -self.n_used or self.mac[-1] != self.n_used:
@@ -93,7 +99,8 @@ class ErrorLUT:
             "residual_q": (sums, QUANTILES),
             "total_q": (sums, QUANTILES),
             "chip_curves": (len(self.chip_curves), sums),
-            "chip_gain": (len(self.chip_curves),),
+            "chip_volt_gain": (len(self.chip_curves),),
+            "chip_cell_gain": (len(self.chip_curves),),
             "cell_q": (QUANTILES,),
         }
         return {name: special.get(name, (sums,)) for name in array_names()}
@@ -115,8 +122,15 @@ class ErrorLUT:
 
     @property
     def failures(self) -> int:
-        """Failed shots in all."""
+        """Failed shots of columns."""
         return int(self.failed.sum())
+
+    @property
+    def icc(self) -> Floats:
+        """Static share of the variance at each sum, shape (M,); 0 where nothing varies."""
+        v_col = np.maximum(self.v_col, 0.0)
+        total = v_col + self.v_res
+        return np.asarray(np.divide(v_col, total, out=np.zeros_like(total), where=total > 0))
 
     @property
     def static_share(self) -> float:

@@ -29,6 +29,10 @@ from prcim.spice.library import read_library
 
 #: Goes up whenever a deck changes, so that samples of the old deck are never mixed with those of the new one.
 DECK_VERSION = 1
+#: Goes up whenever draws or the arithmetic of the table change.
+TABLE_VERSION = 2
+#: Supply, V, and temperature, degrees Celsius, at which a fixed reference is trimmed.
+NOMINAL = (1.1, 27.0)
 
 
 class Plan(Section):
@@ -57,8 +61,8 @@ class Plan(Section):
     def _consistent(self) -> Self:
         if self.column.cell not in CELLS:
             raise ValueError(f"column.cell is {self.column.cell!r}; known cells are: {', '.join(CELLS)}")
-        if not 1 <= self.column.rows <= 1024:
-            raise ValueError(f"column.rows is {self.column.rows}; a column has 1 to 1024 rows")
+        if not 2 <= self.column.rows <= 1024:
+            raise ValueError(f"column.rows is {self.column.rows}; a column has 2 to 1024 rows")
         if not 1 <= self.n_used <= self.column.rows:
             raise ValueError(f"column.n_used is {self.n_used}; it must lie in 1..rows, and rows is {self.column.rows}")
         if self.sampling.sums > self.n_used + 1:
@@ -66,6 +70,12 @@ class Plan(Section):
         if self.read.swing_v >= self.technology.vdd_v:
             raise ValueError(
                 f"read.swing_v is {self.read.swing_v} V; it must be below vdd_v, {self.technology.vdd_v} V"
+            )
+        nominal = (self.technology.vdd_v, self.technology.temp_c) == NOMINAL
+        if self.reference.kind == "ideal" and not nominal:
+            raise ValueError(
+                f"reference.kind is 'ideal', fixed voltages found at {NOMINAL[0]} V and {NOMINAL[1]:.0f} degrees;"
+                " away from there use 'replica'"
             )
         # These check themselves.
         self.make_mismatch()
@@ -189,7 +199,7 @@ def plan_names() -> list[str]:
 
 
 def plan_id(plan: Plan, *, simulator: str) -> str:
-    """SHA-256 of the plan's canonical JSON with the model file's checksum, engine, deck and simulator version.
+    """SHA-256 of the plan's canonical JSON with the model file's checksum, engine, and all versions.
 
     The name is left out: two plans that say the same are the same.
     """
@@ -198,6 +208,7 @@ def plan_id(plan: Plan, *, simulator: str) -> str:
         "models_sha256": plan.make_technology().library.sha256,
         "engine": "column",
         "deck_version": DECK_VERSION,
+        "table_version": TABLE_VERSION,
         "simulator": simulator,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

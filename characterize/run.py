@@ -11,18 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-import filelock
 import pandas as pd
 
 from prcim.characterize.build import build_lut
 from prcim.characterize.chunk import Chunk, chunks
 from prcim.characterize.engine import Engine
 from prcim.characterize.load import size_load
-from prcim.characterize.lut import ErrorLUT
+from prcim.characterize.lut import ErrorLUT, load_lut
 from prcim.characterize.plan import Plan, plan_id
 from prcim.characterize.samples import read_chunk, read_samples, write_chunk
-from prcim.errors import InputError, RunError
-from prcim.files import write_text
+from prcim.errors import RunError
+from prcim.files import lock_folder, write_text
 from prcim.spice.ngspice import Ngspice
 
 #: Called with shots done, shots in all.
@@ -77,15 +76,7 @@ def run_plan(
     """
     started = time.monotonic()
     identity = plan_id(plan, simulator=f"ngspice-{ngspice.version}")
-    try:
-        (folder / "samples").mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / ".lock", timeout=0)
-        lock.acquire()
-    except filelock.Timeout:
-        raise InputError(f"another run works in {folder}; wait for it or choose another folder with --out") from None
-    except OSError as error:
-        raise RunError(f"cannot work in {folder}: {error.strerror}; choose another folder with --out") from error
-    try:
+    with lock_folder(folder):
         for scratch in (folder / "samples").glob(".*.part.parquet"):
             # Half-written by a run that was killed; ours is the only one here.
             scratch.unlink()
@@ -93,16 +84,17 @@ def run_plan(
         load_ohm = size_load(plan, ngspice, timeout_s=timeout_s)
         engine = Engine(plan=plan, plan_id=identity, ngspice=ngspice, load_ohm=load_ohm, timeout_s=timeout_s)
         resumed = _simulate_missing(engine, folder, work, executor, workers, progress)
-        lut = build_lut(
-            plan, identity, engine, read_samples(folder, work, plan_id=identity), f"ngspice-{ngspice.version}"
-        )
+        samples = read_samples(folder, work, plan_id=identity)
+        lut = build_lut(plan, identity, engine, samples, f"ngspice-{ngspice.version}")
         lut.save(folder / "lut.npz")
+        # What everybody else will read: single precision, as the file has it.
+        lut = load_lut(folder / "lut.npz")
         summary = {
             "plan_id": identity,
             "engine": "column",
             "shots": sum(chunk.shots(plan) for chunk in work),
             "shots_resumed": resumed,
-            "failures": lut.failures,
+            "failures": sum(_failures(rows) for rows in samples.values()),
             "seconds": round(time.monotonic() - started, 1),
             # One engine so far: there is nothing that a sample of shots could be held against.
             "agreement": {"n": 0, "rms_mac": None, "max_mac": None, "spread_ratio": None},
@@ -110,8 +102,6 @@ def run_plan(
         }
         write_text(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
         return Characterization(folder=folder, lut=lut, summary=summary)
-    finally:
-        lock.release()
 
 
 def worker_setup() -> None:
@@ -131,6 +121,10 @@ def _leave_with_parent(parent: int) -> None:
 
 
 def _leave(_signum: int, _frame: object) -> None:
+    """Unwinds what the worker does, which ends its simulator; the pool would catch that, so a timer ends the rest."""
+    timer = threading.Timer(0.5, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
     raise SystemExit(1)
 
 
@@ -154,27 +148,23 @@ def _simulate_missing(
     progress(done, total)
     pending: dict[Future[pd.DataFrame], Chunk] = {}
     queue = iter(missing)
-    try:
-        while True:
-            for chunk in queue:
-                pending[executor.submit(engine.simulate, chunk)] = chunk
-                # Two a worker: none waits, and little is queued when something goes wrong.
-                if len(pending) >= 2 * workers:
-                    break
-            if not pending:
-                return resumed
-            finished, _ = wait(pending, return_when=FIRST_COMPLETED)
-            for future in finished:
-                chunk = pending.pop(future)
-                rows = future.result()
-                write_chunk(folder, chunk, rows)
-                done += chunk.shots(plan)
-                failures += _failures(rows)
-                _check_failures(failures, total, plan, folder)
-                progress(done, total)
-    finally:
-        for future in pending:
-            future.cancel()
+    while True:
+        for chunk in queue:
+            pending[executor.submit(engine.simulate, chunk)] = chunk
+            # Two a worker: none waits, and little is queued when something goes wrong.
+            if len(pending) >= 2 * workers:
+                break
+        if not pending:
+            return resumed
+        finished, _ = wait(pending, return_when=FIRST_COMPLETED)
+        for future in finished:
+            chunk = pending.pop(future)
+            rows = future.result()
+            write_chunk(folder, chunk, rows)
+            done += chunk.shots(plan)
+            failures += _failures(rows)
+            _check_failures(failures, total, plan, folder)
+            progress(done, total)
 
 
 def _failures(rows: pd.DataFrame) -> int:

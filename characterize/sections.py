@@ -65,7 +65,7 @@ class ReadPlan(Section):
 
 
 class ReferencePlan(Section):
-    """Where thresholds come from: fixed voltages, or the mean of replica columns on the same die."""
+    """Where thresholds come from: fixed voltages, or the mean of replica columns, one set a die for all its columns."""
 
     kind: Literal["ideal", "replica"] = "replica"
     replicas: Annotated[int, Field(ge=1)] = 16
@@ -77,6 +77,6 @@ class SamplingPlan(Section):
     sums: Annotated[int, Field(ge=3)] = 17
     columns: Annotated[int, Field(ge=4)] = 128
     patterns: Annotated[int, Field(ge=2)] = 4
-    chips: Annotated[int, Field(ge=2)] = 48
+    chips: Annotated[int, Field(ge=2)] = 160
     cells: Annotated[int, Field(ge=16)] = 512
     failures_max: Annotated[float, Field(ge=0, le=1)] = 0.001

@@ -5,7 +5,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from prcim.errors import RunError
+import filelock
+
+from prcim.errors import InputError, RunError
 
 
 @contextlib.contextmanager
@@ -50,3 +52,25 @@ def write_text(path: Path, text: str) -> None:
     """Writes `text` to `path` atomically, as UTF-8."""
     with replacing(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Makes a folder and holds it, so that no second run works in it.
+
+    Raises:
+        InputError: another run holds it.
+        RunError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / ".lock", timeout=0)
+        lock.acquire()
+    except filelock.Timeout:
+        raise InputError(f"another run works in {folder}; wait for it or choose another folder with --out") from None
+    except OSError as error:
+        raise RunError(f"cannot work in {folder}: {error.strerror}; choose another folder with --out") from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -121,7 +121,7 @@ def find_ngspice() -> Ngspice:
     Raises:
         InputError: there is none, it does not run, or it is older than the oldest that was tried.
     """
-    wanted = os.environ.get("PRCIM_NGSPICE", "ngspice")
+    wanted = os.environ.get("PRCIM_NGSPICE") or "ngspice"
     path = shutil.which(wanted)
     if path is None:
         raise InputError(
@@ -129,6 +129,8 @@ def find_ngspice() -> Ngspice:
             "`sudo apt install ngspice`, `brew install ngspice` or `conda install -c conda-forge ngspice`, "
             "or name it in PRCIM_NGSPICE"
         )
+    # It will be run from another folder.
+    path = str(Path(path).absolute())
     try:
         answer = subprocess.run(
             [path, "--version"], capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL, check=False

@@ -182,11 +182,11 @@ def test_a_chip_that_judges_shares_no_draw_with_one_that_trained(name: str) -> N
 
 def test_offset_is_divided_by_the_gain_of_the_die() -> None:
     base = only(TABLES, "offset")
-    unit = dataclasses.replace(base, chip_gain=(1.0,) * 6)
+    unit = dataclasses.replace(base, volt_gain=(1.0,) * 6)
     for number in range(12):
         plain = errors_of(chip(tables=unit, number=number), X, WEIGHT, IMAGES)
         assert bool((plain == plain[:1]).all())
-        gain = base.chip_gain[chip(number=number).die]
+        gain = base.volt_gain[chip(number=number).die]
         found = errors_of(chip(tables=base, number=number), X, WEIGHT, IMAGES)
         assert float((found - plain / gain).abs().max()) <= 0.5
     assert len({chip(number=number).die for number in range(12)}) > 1

@@ -87,7 +87,7 @@ def test_curves_offsets_and_dies_are_drawn_evenly() -> None:
         ])
         for tables in (
             dataclasses.replace(only(TABLES), bank=bank),
-            dataclasses.replace(only(TABLES), offset=offset, chip_gain=ones),
+            dataclasses.replace(only(TABLES), offset=offset, volt_gain=ones),
         )
     )  # fmt: skip
     dies = [VirtualChip(tables=TABLES, model="column", number=chip).die for chip in range(2000)]
@@ -118,7 +118,7 @@ def test_columns_of_a_chip_are_independent() -> None:
     bank = torch.arange(32, dtype=torch.int32)[:, None].expand(-1, N + 1)
     curve = dataclasses.replace(only(TABLES), bank=bank)
     offset = dataclasses.replace(
-        only(TABLES), offset=torch.arange(1024, dtype=torch.int32), chip_gain=(1.0,) * len(TABLES.chip_gain)
+        only(TABLES), offset=torch.arange(1024, dtype=torch.int32), volt_gain=(1.0,) * len(TABLES.volt_gain)
     )
 
     def column(tables: IntegerTables, number: int = 0, layer: int = 0) -> NDArray[np.int64]:
@@ -153,7 +153,7 @@ def test_moments_of_the_column_model_are_those_of_its_parts(k: int) -> None:
     die = TABLES.chips[:, k].double().numpy()[dies]
     bank = TABLES.bank[16:, k].double().numpy()
     residual, read = TABLES.residual[k].double().numpy(), TABLES.read[k].double().numpy()
-    offset_var = float(TABLES.offset.double().var()) / np.array(TABLES.chip_gain)[dies] ** 2
+    offset_var = float(TABLES.offset.double().var()) / np.array(TABLES.volt_gain)[dies] ** 2
     within = errors - die[:, None, None, None]
     lasting = bank.var() + offset_var.mean()
     fresh = residual.var() + read.var()

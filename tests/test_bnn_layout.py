@@ -42,7 +42,7 @@ def test_lasting_draw_is_where_the_layout_says(half: Half) -> None:
     """Offsets by the top ten bits; curves by the draw times their number over 2^16, within the chip's half."""
     bank = 10_000 * torch.arange(12, dtype=torch.int32)[:, None].expand(-1, N + 1)
     offset = torch.arange(1024, dtype=torch.int32)
-    tables = dataclasses.replace(only(TABLES), bank=bank, offset=offset, chip_gain=(1.0,) * 6)
+    tables = dataclasses.replace(only(TABLES), bank=bank, offset=offset, volt_gain=(1.0,) * 6)
     made = VirtualChip(tables=tables, model="column", number=7, seed=5, half=half)
     layer = made.layer(2, groups=3, channels=11)
     found = layer(torch.zeros(1, 3, 11, dtype=torch.int64), X[:1], Reads(images=IMAGES[:1]))[0]

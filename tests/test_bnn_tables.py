@@ -152,4 +152,4 @@ def test_gaussian_draws_forget_the_shape_of_the_total(lut: ErrorLUT) -> None:
 
 
 def test_gain_of_each_die_is_handed_on(lut: ErrorLUT, tables: IntegerTables) -> None:
-    assert tables.chip_gain == tuple(lut.chip_gain)
+    assert tables.volt_gain == tuple(lut.chip_volt_gain)

@@ -48,7 +48,16 @@ def trained(
     """The state of a network after training in a folder."""
     network = Mlp(spec, seed=seed)
     folder.mkdir(exist_ok=True)
-    train(network, data, tables, recipe, state=folder / "net.state", log=folder / "log.csv", progress=progress)
+    train(
+        network,
+        data,
+        tables,
+        recipe,
+        identity="test",
+        state=folder / "net.state",
+        log=folder / "log.csv",
+        progress=progress,
+    )
     assert not network.training
     return network.state_dict()
 
@@ -122,11 +131,11 @@ def test_training_sees_only_its_half_of_the_table(tmp_path: Path, noise: str) ->
     wanted = trained(tmp_path / "a", recipe)
 
     def changed(part: slice, dies: slice) -> IntegerTables:
-        bank, chips, gain = TABLES.bank.clone(), TABLES.chips.clone(), list(TABLES.chip_gain)
+        bank, chips, gain = TABLES.bank.clone(), TABLES.chips.clone(), list(TABLES.volt_gain)
         bank[part] += 640
         chips[dies] -= 320
         gain[dies] = [2.0 * old for old in gain[dies]]
-        return dataclasses.replace(TABLES, bank=bank, chips=chips, chip_gain=tuple(gain))
+        return dataclasses.replace(TABLES, bank=bank, chips=chips, volt_gain=tuple(gain))
 
     assert equal(trained(tmp_path / "b", recipe, tables=changed(slice(4, 8), slice(2, 4))), wanted)
     assert not equal(trained(tmp_path / "c", recipe, tables=changed(slice(0, 4), slice(0, 2))), wanted)
@@ -140,7 +149,7 @@ def test_every_mini_batch_meets_other_images_on_a_chip_of_its_own(tmp_path: Path
         seen.append((given[1], given[2].images.tolist()))
 
     network.register_forward_pre_hook(note)
-    train(network, SOME, TABLES, RECIPE, state=tmp_path / "net.state", log=tmp_path / "log.csv")
+    train(network, SOME, TABLES, RECIPE, identity="test", state=tmp_path / "net.state", log=tmp_path / "log.csv")
     assert len(seen) == 9
     assert len({chip.number for chip, _ in seen}) == 9
     assert {(chip.model, chip.seed, chip.half) for chip, _ in seen} == {("column", 5, "train")}

@@ -78,8 +78,14 @@ def test_bank_residual_and_read_reproduce_variance_and_static_share(lut: ErrorLU
     v_residual = lut.residual_q.var(axis=1)
     np.testing.assert_allclose(v_bank, lut.v_col, rtol=0.01, atol=1e-12)
     np.testing.assert_allclose(v_residual, lut.v_res, rtol=0.02, atol=1e-12)
-    total = lut.total_q.var(axis=1)
-    np.testing.assert_allclose(v_bank + v_residual + lut.read_sigma**2, total, rtol=0.03)
+    # A fixed reference: a die multiplies its cells' errors and adds what it shares.
+    wanted = np.mean(lut.chip_cell_gain**2) * (v_bank + v_residual) + lut.read_sigma**2 + lut.chip_curves.var(axis=0)
+    np.testing.assert_allclose(lut.total_q.var(axis=1), wanted, rtol=0.03)
+    # A replica follows the die: its cells keep their size in S, an error in volts does not.
+    replica = build(made_up(), PLAN.changed(["reference.kind=replica", "replicas=64"]))
+    read = lut.read_sigma**2 * np.mean(1 / replica.chip_volt_gain**2)
+    wanted = replica.bank.var(axis=0, ddof=1) + replica.residual_q.var(axis=1) + read + replica.chip_curves.var(axis=0)
+    np.testing.assert_allclose(replica.total_q.var(axis=1), wanted, rtol=0.03)
     share = v_bank[1:] / (v_bank + v_residual)[1:]
     assert np.all((lut.icc_low[1:] <= share) & (share <= lut.icc_high[1:]))
 
@@ -110,7 +116,8 @@ def test_mean_curve_and_read_noise(lut: ErrorLUT) -> None:
     assert lut.meta["rel_sigma_cell"] == pytest.approx(REL_SIGMA, rel=0.4)
 
 
-def test_quantiles_rise_and_match_the_errors(lut: ErrorLUT) -> None:
+def test_quantiles_rise_and_match_the_errors() -> None:
+    lut = build(made_up(), PLAN.changed(["reference.kind=replica", "replicas=64"]))
     for quantiles in (lut.residual_q, lut.total_q, lut.cell_q[None]):
         assert quantiles.shape[1] == QUANTILES
         assert np.all(np.diff(quantiles, axis=1) >= 0)
@@ -122,12 +129,15 @@ def test_quantiles_rise_and_match_the_errors(lut: ErrorLUT) -> None:
 
 def test_dies_share_their_gain(lut: ErrorLUT) -> None:
     """A die of gain g has an error of (g - 1) (S + N) against a fixed reference."""
-    np.testing.assert_allclose(lut.chip_curves, (lut.chip_gain - 1)[:, None] * (lut.mac + ROWS), atol=0.2)
-    assert lut.chip_gain.std() == pytest.approx(0.1, rel=0.4)
+    np.testing.assert_allclose(lut.chip_curves, (lut.chip_cell_gain - 1)[:, None] * (lut.mac + ROWS), atol=0.2)
+    assert lut.chip_cell_gain.std() == pytest.approx(0.1, rel=0.4)
+    np.testing.assert_array_equal(lut.chip_volt_gain, 1)
     replica = build(made_up(), PLAN.changed(["reference.kind=replica", "replicas=64"]))
     # Replicas on the same die follow its gain; what is left is their own mismatch.
     assert np.abs(replica.chip_curves).max() < np.abs(lut.chip_curves).max() / 4
     assert replica.chip_curves.std() > 0
+    np.testing.assert_allclose(replica.chip_volt_gain, lut.chip_cell_gain)
+    np.testing.assert_array_equal(replica.chip_cell_gain, 1)
 
 
 def test_order_of_rows_does_not_matter(lut: ErrorLUT, tmp_path: Path) -> None:

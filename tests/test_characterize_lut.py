@@ -20,7 +20,13 @@ def table(**changes: Any) -> ErrorLUT:
     """A small table whose values float32 can hold."""
     mac = np.array([-8.0, 0.0, 8.0])
     rng = np.random.default_rng(40)
-    shapes = {"bank": (COLUMNS, SUMS), "chip_curves": (DIES, SUMS), "chip_gain": (DIES,), "cell_q": (QUANTILES,)}
+    shapes = {
+        "bank": (COLUMNS, SUMS),
+        "chip_curves": (DIES, SUMS),
+        "chip_volt_gain": (DIES,),
+        "chip_cell_gain": (DIES,),
+        "cell_q": (QUANTILES,),
+    }
     shapes |= {"residual_q": (SUMS, QUANTILES), "total_q": (SUMS, QUANTILES)}
     values: dict[str, Any] = {name: rng.integers(0, 1000, shapes.get(name, (SUMS,))) / 64 for name in array_names()}
     meta = {"schema": SCHEMA, "rows": 8, "n_used": 8, "plan_id": "0" * 64}
@@ -114,7 +120,7 @@ def test_changed_number_with_a_sound_zip_is_refused(path: Path) -> None:
         load_lut(path)
 
 
-@pytest.mark.parametrize("schema", ["prcim-lut-0", "prcim-lut-2", None, 1])
+@pytest.mark.parametrize("schema", ["prcim-lut-1", "prcim-lut-3", None, 1])
 def test_table_of_another_version_is_refused(path: Path, schema: object) -> None:
     arrays = contents(path)
     arrays["meta"] = np.frombuffer(json.dumps({**table().meta, "schema": schema}).encode(), dtype=np.uint8)

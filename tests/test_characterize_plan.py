@@ -110,7 +110,7 @@ def test_model_file_that_is_missing_or_lacks_a_model(tmp_path: Path) -> None:
         ("name = '../a'", "name: String should match pattern"),
         ("name = 'a'\n[column]\nrows = 'many'", r"column\.rows: .*integer.*\(got 'many'\)"),
         ("name = 'a'\n[column]\nrows = 8.5", r"column\.rows: .*integer"),
-        ("name = 'a'\n[column]\nrows = 0", r"column\.rows is 0; a column has 1 to 1024 rows"),
+        ("name = 'a'\n[column]\nrows = 0", r"column\.rows is 0; a column has 2 to 1024 rows"),
         ("name = 'a'\n[column]\nn_used = 65", r"column\.n_used is 65; it must lie in 1\.\.rows, and rows is 64"),
         ("name = 'a'\n[column]\ncell = '9t'", r"column\.cell is '9t'; known cells are: 8t"),
         ("name = 'a'\n[column]\nc_bl_cell_f = -1e-15", r"column\.c_bl_cell_f: .*greater than 0"),

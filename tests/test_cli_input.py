@@ -2,13 +2,16 @@
 
 import json
 import stat
+from importlib import import_module
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
 from prcim.characterize.lut import SCHEMA
 from prcim.cli.main import status
+from prcim.spice.ngspice import find_ngspice
 
 TINY = ["rows=8", "sums=5", "sampling.columns=4", "patterns=2", "chips=2", "cells=16"]
 
@@ -44,7 +47,7 @@ def fake_ngspice(folder: Path, body: str) -> str:
     [
         (["characterize", "no-such-plan"], "there is no plan 'no-such-plan'; known plans are: 8t-64"),
         (["characterize", "missing.toml"], "missing.toml cannot be read"),
-        (["characterize", *settings("rows=0")], "column.rows is 0; a column has 1 to 1024 rows"),
+        (["characterize", *settings("rows=0")], "column.rows is 0; a column has 2 to 1024 rows"),
         (["characterize", *settings("colour=red")], "'colour=red' is not a key of a plan; the keys are"),
         (["characterize", *settings("seed")], "'seed' is not of the form key=value"),
         (["characterize", *settings("vdd_v=abc")], "technology.vdd_v: Input should be a valid number"),
@@ -100,6 +103,20 @@ def test_an_ngspice_that_hangs_or_dies(
     assert "run the same command again" in line
 
 
+def test_a_simulator_by_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_ngspice(tmp_path, "exit 0")
+    monkeypatch.setenv("PRCIM_NGSPICE", "./fake-ngspice")
+    assert Path(find_ngspice().path).is_absolute()
+
+
+def test_a_file_where_a_folder_should_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "result.json").mkdir()
+    assert "choose another folder" in refused(["train", "--lut", "package:8t-64", "--out", "file/x"], capsys, code=1)
+    assert "has no result.json" in refused(["report", "file/x"], capsys)
+    assert "has no result.json" in refused(["report", "."], capsys)
+
+
 def test_a_model_file_without_the_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "my.lib").write_text(".model mine nmos level=54\n")
     line = refused(["characterize", *settings("models=my.lib", "nmos=mine", "pmos=yours")], capsys)
@@ -136,9 +153,11 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureF
     assert "choose another folder" in line
 
 
-def test_help_of_every_command_names_its_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_option_of_every_command_has_a_help_text(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("technology", "characterize", "plan", "lut", "train", "evaluate", "report"):
         assert status([name, "--help"]) == 0
-        text = capsys.readouterr().out
-        assert "--help" in text
-        assert len(text) > 100
+        assert "--help" in capsys.readouterr().out
+        command: click.Command = import_module(f"prcim.cli.{name}").command
+        commands = command.commands.values() if isinstance(command, click.Group) else [command]
+        options = [o for c in commands for o in c.params if isinstance(o, click.Option)]
+        assert [option.name for option in options if not option.help] == []

@@ -1,5 +1,6 @@
 """Training, judging and reporting as a user types them, on the table that comes with the package."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -7,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from prcim.characterize.lut import open_lut
 from prcim.cli.main import status
+from prcim.files import lock_folder
 
 SMALL = ["--epochs", "2", "--chips", "3", "--hidden", "1", "--width", "64", "--jobs", "2"]
 
@@ -39,7 +42,7 @@ def test_what_a_training_leaves(run: Path) -> None:
     assert 0 < result["clean"]["accuracy"] <= 1
     for name in ("unaware", "aware"):
         block = result[name]
-        assert block["chips"] == 3
+        assert block["chips"] == block["dies"] == 3
         assert block["worst"] <= block["mean"] <= 1
         assert block["p5"] is None
         assert block["ci95"][0] <= block["mean"] <= block["ci95"][1]
@@ -59,6 +62,20 @@ def test_the_same_command_again_changes_nothing(run: Path, capsys: pytest.Captur
 def test_other_settings_in_the_same_folder_are_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert status(["train", "--lut", "package:8t-64", "--out", str(run), *SMALL, "--seed", "1"]) == 2
     assert "is of a training with other settings" in capsys.readouterr().err
+
+
+def test_another_table_in_the_same_folder_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A state that was trained for one table must not be taken for a training on another."""
+    lut = open_lut("package:8t-64")
+    dataclasses.replace(lut, read_sigma=2 * lut.read_sigma).save(run.parent / "other.npz")
+    assert status(["train", "--lut", str(run.parent / "other.npz"), "--out", str(run), *SMALL]) == 2
+    assert "is of a training with other settings, table or data" in capsys.readouterr().err
+
+
+def test_two_trainings_in_one_folder(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with lock_folder(run):
+        assert status(["train", "--lut", "package:8t-64", "--out", str(run), *SMALL]) == 2
+    assert "another run works in" in capsys.readouterr().err
 
 
 def test_evaluation_is_the_one_of_the_training(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,7 +109,7 @@ def test_a_damaged_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_a_width_that_the_table_does_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
     assert status(["train", "--lut", "package:8t-64", "--width", "100"]) == 2
-    assert "choose a width that is a multiple of 64" in capsys.readouterr().err
+    assert "choose a width of 128, or characterize with rows=64 n_used=50" in capsys.readouterr().err
 
 
 def test_an_adc_in_place_of_the_majority(

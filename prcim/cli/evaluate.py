@@ -66,7 +66,7 @@ def command(
             progress=lambda done, total: progress("chips", done, total),
         )
     seconds = time.monotonic() - started
-    summary = spread([result.accuracy for result in results])
+    summary = spread([result.accuracy for result in results], dies=min(chips, tables.judging_dies))
     if as_json:
         block = {
             **summary.as_json(),

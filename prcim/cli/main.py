@@ -1,6 +1,5 @@
 """Entry point: subcommands, and what a user sees when something goes wrong."""
 
-import errno
 import sys
 from importlib import import_module
 
@@ -74,9 +73,7 @@ def status(arguments: list[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS):
-            return _say(f"{error.filename or 'a file'}: {error.strerror}; free some space or choose another folder", 1)
-        raise
+        return _say(f"{error.filename or 'a file'}: {error.strerror}; free some space or choose another place", 1)
     return 0
 
 

@@ -23,7 +23,7 @@ def command(folder: Path | None, as_json: bool) -> None:
     try:
         result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         text = result_table(result)
-    except FileNotFoundError:
+    except OSError:
         raise InputError(f"{folder} has no result.json; give a folder that `prcim train` wrote") from None
     except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise InputError(f"{folder / 'result.json'} is damaged ({error}); train again") from None

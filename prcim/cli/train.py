@@ -36,6 +36,9 @@ MILDER = ("8t-64-wl45", "8t-64-wl60")
     show_default=True,
     help="Gate width of the comparator's input transistors, m; their mismatch is its offset.",
 )
+@click.option("--dac-bits", type=click.IntRange(0, 10), default=5, show_default=True, help="Threshold DAC, majority.")
+@click.option("--adc-bits", type=click.IntRange(1, 12), default=5, show_default=True, help="Bits of an ADC.")
+@click.option("--adc-step", type=click.IntRange(2, 64), default=4, show_default=True, help="Its step in S, even.")
 @click.option("--width", type=click.IntRange(1, 65536), default=256, show_default=True, help="Width of hidden layers.")
 @click.option("--hidden", type=click.IntRange(1, 64), default=3, show_default=True, help="Hidden layers on columns.")
 @click.option("--epochs", type=click.IntRange(1, 100_000), default=60, show_default=True, help="Epochs of each stage.")
@@ -52,6 +55,9 @@ def command(
     noise: str,
     readout: str,
     amplifier_w_m: float,
+    dac_bits: int,
+    adc_bits: int,
+    adc_step: int,
     width: int,
     hidden: int,
     epochs: int,
@@ -71,16 +77,23 @@ def command(
     from prcim.bnn.design_point import design_points
     from prcim.bnn.experiment import Experiment, folder_name
     from prcim.bnn.figures import write_figures
+    from prcim.bnn.mapping import check_mapping
     from prcim.bnn.mlp import MlpSpec
     from prcim.bnn.noise import noise_model
     from prcim.bnn.registry import named_dataset, named_model
     from prcim.bnn.train import Recipe
     from prcim.cells.readout import SenseAmplifier
+    from prcim.characterize.plan import named_plan
+    from prcim.files import lock_folder
 
     named_model(model)
     images = named_dataset(dataset)(data)
     recipe = Recipe(noise=noise_model(noise), epochs=epochs, seed=seed)
     with Progress() as progress:
+        if lut is None:
+            # Before anything long starts.
+            plan = named_plan(PLAN)
+            check_mapping("the hidden layers", width, rows=plan.column.rows, n_used=plan.n_used)
         table, others = _tables(lut, jobs, progress)
         spec = MlpSpec(
             inputs=images[0].pixels.shape[1],
@@ -91,6 +104,9 @@ def command(
             hidden=hidden,
             readout=readout,
             amplifier_w_m=amplifier_w_m,
+            dac_bits=dac_bits,
+            adc_bits=adc_bits,
+            adc_step=adc_step,
         )
         spec.check_table(table.rows, table.n_used)
         # One thread: sums are added in one order whatever the machine, and threads that wait for each other on a busy
@@ -109,8 +125,8 @@ def command(
             jobs=jobs,
         )
         folder = out or BUILD / "train" / folder_name(experiment)
-        folder.mkdir(parents=True, exist_ok=True)
-        result = experiment.run(folder, progress)
+        with lock_folder(folder):
+            result = experiment.run(folder, progress)
     write_figures(result, folder)
     if as_json:
         click.echo(json.dumps({**result, "folder": str(folder)}))
@@ -130,6 +146,7 @@ def _tables(lut: str | None, jobs: int, progress: Progress) -> "tuple[ErrorLUT, 
     for name in (PLAN, *MILDER):
         found = newest_lut(name)
         if found is not None:
+            click.echo(f"table: {found}", err=True)
             tables.append(open_lut(str(found)))
         else:
             run = characterize_plan(named_plan(name), None, jobs=jobs, timeout_s=300.0, progress=progress)
