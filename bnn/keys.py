@@ -16,11 +16,11 @@ RESIDUAL same                            digest, low half     digest, high half 
 READ     same                            position             image               read
 ======== =============================== ==================== =================== ==============
 
-For CHIP the key's chip is the round, number // dies of the half, and the chip's die is the one whose word 0 is
-in place number % dies when they are sorted. Everywhere else it is the chip's number. step is 1 for chips that train.
-
 with `blocks = ceil(channels / 8)`; number `channel % 8` of the eight 16-bit draws belongs to the channel. The digest
 is that of the group's input word (see `digest`): on one chip, equal inputs to a column give equal draws.
+
+For CHIP the key's chip is the round, number // dies of the half, and the chip's die is the one whose word 0 is in
+place number % dies when all are sorted.
 
 Worked example, the COLUMN draw of (group 1, channel 10) in a layer of 2 groups and 16 channels, chip 5 of seed 1:
 

@@ -81,7 +81,7 @@ class VirtualChip:
     def die(self) -> int:
         """Which of the table's dies the chip is: chips with successive numbers go through all of their half in turn.
 
-        Every round has an order of its own; so as many chips as there are dies are as many different dies.
+        Every round has an order of its own; the chips 0, 1, 2, ... are different dies as long as there are enough.
         """
         first, last = self.range(len(self.tables.chips))
         turn, place = divmod(self.number, last - first)

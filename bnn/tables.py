@@ -95,7 +95,7 @@ def integer_tables(lut: ErrorLUT, amplifier: SenseAmplifier) -> IntegerTables:
     total = spread(lut.total_q)
     # Independent draws: the total and an offset on any die, which has no lasting place in this model.
     offsets = np.sort(np.outer(_normal(256) * offset_sigma, 1 / lut.chip_volt_gain).ravel())
-    offsets = offsets[: len(offsets) // 64 * 64].reshape(64, -1).mean(axis=1)
+    offsets = offsets.reshape(64, -1).mean(axis=1)
     both = np.sort((total[:, :, None] + offsets[None, None, :]).reshape(len(grid), -1), axis=1)
     both = both.reshape(len(grid), 256, -1).mean(axis=2)
     gauss = both.mean(axis=1)[:, None] + both.std(axis=1)[:, None] * _normal(256)

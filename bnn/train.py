@@ -134,8 +134,11 @@ def _about(network: Mlp, recipe: Recipe, identity: str) -> dict[str, Any]:
 
 def _log(path: Path, name: str, epoch: int, loss: float, accuracy: float) -> None:
     new = not path.exists()
-    with path.open("a", newline="") as handle:
-        writer = csv.writer(handle)
-        if new:
-            writer.writerow(["training", "epoch", "loss", "train_accuracy"])
-        writer.writerow([name, epoch + 1, f"{loss:.6f}", f"{accuracy:.6f}"])
+    try:
+        with path.open("a", newline="") as handle:
+            writer = csv.writer(handle)
+            if new:
+                writer.writerow(["training", "epoch", "loss", "train_accuracy"])
+            writer.writerow([name, epoch + 1, f"{loss:.6f}", f"{accuracy:.6f}"])
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}; free some space or choose another folder") from error

@@ -1,6 +1,9 @@
-"""Made-up error tables for tests: the shapes of real ones, no simulator."""
+"""Made-up error tables for tests: the shapes of real ones, no simulator; and a disk that is full."""
 
 import dataclasses
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -69,9 +72,26 @@ def make_tables(
     return integer_tables(lut, amplifier)
 
 
+def unit_gains(tables: IntegerTables) -> IntegerTables:
+    """The tables with dies whose slope and current are those of the mean one: entries are errors as they stand."""
+    ones = (1.0,) * len(tables.chips)
+    return dataclasses.replace(tables, volt_gain=ones, cell_gain=ones)
+
+
 def only(tables: IntegerTables, *names: str) -> IntegerTables:
     """The tables with all errors but the named ones zero."""
     errors = ("bank", "chips", "residual", "read", "total", "gauss", "offset")
     assert set(names) <= set(errors)
     zeros: dict[str, Any] = {name: torch.zeros_like(getattr(tables, name)) for name in errors if name not in names}
     return dataclasses.replace(tables, **zeros)
+
+
+@contextmanager
+def full_disk(free: int) -> Iterator[None]:
+    """No file can grow beyond `free` bytes; to a program that looks like a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from tables import make_lut
+from tables import full_disk, make_lut
 
 from prcim.bnn.checkpoint import Checkpoint, load_checkpoint, load_tensors, save_tensors
 from prcim.bnn.digits import load_digits
@@ -132,6 +132,40 @@ def test_table_that_was_changed_inside_is_refused(saved: Path, tmp_path: Path) -
     save_tensors(tmp_path / "net", {**tensors, "lut": torch.from_numpy(raw)}, about)
     with pytest.raises(InputError, match=r"is damaged or no prcim table|does not match its checksum"):
         load_checkpoint(tmp_path / "net")
+
+
+def test_table_other_than_the_named_one_is_refused(saved: Path, tmp_path: Path) -> None:
+    """Whole files both, and each with a right checksum of its own."""
+    tensors, about = load_tensors(saved)
+    assert about["lut_sha256"] == make_lut().sha256
+    other = make_lut(columns=18)
+    other.save(tmp_path / "lut.npz")
+    inside = torch.frombuffer(bytearray((tmp_path / "lut.npz").read_bytes()), dtype=torch.uint8)
+    for changed, named in (
+        ({**tensors, "lut": inside}, about),
+        (tensors, {**about, "lut_sha256": other.sha256}),
+    ):
+        save_tensors(tmp_path / "net", changed, named)
+        with pytest.raises(InputError, match=r"net names another table than it holds; train again$"):
+            load_checkpoint(tmp_path / "net")
+    save_tensors(tmp_path / "net", {**tensors, "lut": inside}, {**about, "lut_sha256": other.sha256})
+    assert load_checkpoint(tmp_path / "net").lut.sha256 == other.sha256
+
+
+@pytest.mark.parametrize("free", [0, 1000, 60_000])
+def test_full_disk_is_a_failed_run_and_leaves_the_old_network_whole(saved: Path, tmp_path: Path, free: int) -> None:
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(saved.read_bytes())
+    assert len(saved.read_bytes()) > 60_000
+    tensors, about = load_tensors(saved)
+    made = checkpoint()
+    with full_disk(free), pytest.raises(RunError, match=r"cannot write .*net\.safetensors: .*; free some space or"):
+        save_tensors(path, tensors, {**about, "seed": 4})
+    with full_disk(free), pytest.raises(RunError, match=r"cannot write .*: .*; free some space or"):
+        made.save(path)
+    assert path.read_bytes() == saved.read_bytes()
+    assert list(tmp_path.iterdir()) == [path]
+    assert load_checkpoint(path).seed == 3
 
 
 def test_folder_that_cannot_be_made_is_a_failed_run(tmp_path: Path) -> None:

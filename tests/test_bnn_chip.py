@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tables import make_tables, only
+from tables import make_tables, only, unit_gains
 from torch import Tensor
 
 from prcim.bnn.column_sum import noisy_sums, partial_sums
@@ -57,7 +57,7 @@ def test_errors_of_an_image_do_not_depend_on_its_company(model: NoiseModel) -> N
 @LAWS
 @given(groups=st.integers(1, 3), channels=st.integers(1, 20), batch=st.integers(1, 6), seed=st.integers(0, 99))
 def test_error_of_a_column_is_put_together_as_the_model_says(groups: int, channels: int, batch: int, seed: int) -> None:
-    """Bank and die at K, offset over the die's gain, residual at K, read noise at K: each on its own, then added."""
+    """Bank, die, residual and read noise at K, and offset, each with the die's gain and on its own, then added."""
     x, weight = random_signs(batch, groups, N, seed=seed), random_signs(channels, groups, N, seed=seed + 1)
     images = torch.arange(batch)
     whole = errors_of(chip(), x, weight, images)
@@ -70,12 +70,13 @@ def test_lasting_error_is_one_curve_a_column_and_one_a_die() -> None:
     tables = only(TABLES, "bank", "chips")
     mac = partial_sums(X, WEIGHT).long()
     n_on = (mac + N) // 2
-    errors = errors_of(chip(tables=tables), X, WEIGHT, IMAGES)
+    made = chip(tables=tables)
+    errors = errors_of(made, X, WEIGHT, IMAGES)
+    curves = (tables.bank.double() * tables.cell_gain[made.die]).round() + tables.chips[made.die]
     for group in range(3):
         for channel in range(11):
             k, found = n_on[:, group, channel], errors[:, group, channel]
-            fits = (tables.bank[:, None] + tables.chips[None])[:, :, k] == found
-            assert bool(fits.all(-1).any())
+            assert bool((curves[:, k] == found).all(-1).any())
 
 
 def test_column_that_sees_equal_inputs_errs_equally() -> None:
@@ -148,7 +149,8 @@ def test_a_chip_is_made_of_its_half_of_the_table(half: Half, columns: int, dies:
     """The tables' values are their own numbers, so that an error tells what it was made of."""
     bank = torch.arange(columns, dtype=torch.int32)[:, None].expand(-1, N + 1)
     chips = 1000 * torch.arange(dies, dtype=torch.int32)[:, None].expand(-1, N + 1)
-    tables = dataclasses.replace(only(make_tables(n_used=N, columns=columns, dies=dies)), bank=bank, chips=chips)
+    plain = unit_gains(only(make_tables(n_used=N, columns=columns, dies=dies)))
+    tables = dataclasses.replace(plain, bank=bank, chips=chips)
     curves, drawn = set(), set()
     for number in range(40):
         made = VirtualChip(tables=tables, model="column", number=number, half=half)
@@ -167,9 +169,9 @@ def test_a_chip_is_made_of_its_half_of_the_table(half: Half, columns: int, dies:
 @pytest.mark.parametrize("half", HALVES)
 def test_mean_error_is_that_of_the_half(half: Half) -> None:
     made = VirtualChip(tables=TABLES, model="mean", number=0, half=half)
-    part = TABLES.bank[:6] if half == "train" else TABLES.bank[6:]
+    bank, dies = (TABLES.bank[:6], TABLES.chips[:3]) if half == "train" else (TABLES.bank[6:], TABLES.chips[3:])
     n_on = ((partial_sums(X, WEIGHT) + N) / 2).long()
-    wanted = part.double().mean(0)[n_on]
+    wanted = (bank.double().mean(0) + dies.double().mean(0))[n_on]
     assert float((errors_of(made, X, WEIGHT, IMAGES) - wanted).abs().max()) <= 0.5
 
 
@@ -180,13 +182,73 @@ def test_a_chip_that_judges_shares_no_draw_with_one_that_trained(name: str) -> N
     assert float((first != second).double().mean()) > 0.9
 
 
-def test_offset_is_divided_by_the_gain_of_the_die() -> None:
-    base = only(TABLES, "offset")
-    unit = dataclasses.replace(base, volt_gain=(1.0,) * 6)
-    for number in range(12):
-        plain = errors_of(chip(tables=unit, number=number), X, WEIGHT, IMAGES)
-        assert bool((plain == plain[:1]).all())
-        gain = base.volt_gain[chip(number=number).die]
-        found = errors_of(chip(tables=base, number=number), X, WEIGHT, IMAGES)
-        assert float((found - plain / gain).abs().max()) <= 0.5
-    assert len({chip(number=number).die for number in range(12)}) > 1
+# --- dies ---
+
+
+FAR = (0.4, 0.55, 0.8, 1.3, 1.9, 2.7)
+ONES = (1.0,) * 6
+
+
+@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize(
+    ("volt", "cell"), [(FAR, ONES), (ONES, FAR), (FAR, FAR[::-1])], ids=["replica", "ideal", "both"]
+)
+def test_each_error_is_scaled_by_its_gain_and_rounded_on_its_own(
+    half: Half, volt: tuple[float, ...], cell: tuple[float, ...]
+) -> None:
+    """Cells' errors count cell_gain as much, volts 1 / volt_gain, the die's own curve as it stands."""
+    tables = dataclasses.replace(TABLES, volt_gain=volt, cell_gain=cell)
+
+    def errors(of: IntegerTables, number: int) -> Tensor:
+        return errors_of(VirtualChip(tables=of, model="column", number=number, half=half), X, WEIGHT, IMAGES)
+
+    dies = []
+    for number in range(3):
+        die = VirtualChip(tables=tables, model="column", number=number, half=half).die
+        gains = {"bank": cell[die], "residual": cell[die], "chips": 1.0, "read": 1 / volt[die], "offset": 1 / volt[die]}
+        parts = {name: errors(only(tables, name), number) for name in gains}
+        for name, gain in gains.items():
+            plain = errors(unit_gains(only(tables, name)), number)
+            assert name == "chips" or float(plain.double().std()) > 5
+            # To the nearest integer, whichever at a tie.
+            assert float((parts[name] - plain.double() * gain).abs().max()) <= 0.5 + 1e-9, name
+        assert torch.equal(errors(tables, number), torch.stack(list(parts.values())).sum(0).to(torch.int32))
+        dies.append(die)
+    assert sorted(dies) == ([0, 1, 2] if half == "train" else [3, 4, 5])
+
+
+def test_models_without_columns_know_no_gain() -> None:
+    far = dataclasses.replace(TABLES, volt_gain=FAR, cell_gain=FAR)
+    for model in NOISE_MODELS[:-1]:
+        assert torch.equal(
+            errors_of(chip(model, tables=far), X, WEIGHT, IMAGES), errors_of(chip(model), X, WEIGHT, IMAGES)
+        )
+
+
+@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize("dies", [2, 7, 32])
+def test_successive_chips_go_through_all_dies_of_the_half_before_one_comes_again(half: Half, dies: int) -> None:
+    tables = make_tables(n_used=N, dies=dies)
+    its_own = set(range(dies)[: dies // 2] if half == "train" else range(dies)[dies // 2 :])
+    for turn in range(10):
+        numbers = range(turn * len(its_own), (turn + 1) * len(its_own))
+        drawn = [VirtualChip(tables=tables, model="column", number=number, half=half).die for number in numbers]
+        assert len(drawn) == len(its_own)
+        assert set(drawn) == its_own
+
+
+def test_every_round_seed_and_half_has_an_order_of_its_own() -> None:
+    """Of 16! orders no two of these are the same but once in 10^10 times."""
+    tables = make_tables(n_used=N, dies=32)
+
+    def order(turn: int, seed: int, half: Half) -> tuple[int, ...]:
+        first = 0 if half == "train" else 16
+        chips = range(16 * turn, 16 * (turn + 1))
+        made = [VirtualChip(tables=tables, model="column", number=number, seed=seed, half=half) for number in chips]
+        return tuple(chip.die - first for chip in made)
+
+    streams = [(turn, seed, half) for turn in range(10) for seed in range(5) for half in HALVES]
+    orders = {order(*stream) for stream in streams}
+    assert len(orders) == len(streams)
+    assert all(sorted(one) == list(range(16)) for one in orders)
+    assert tuple(range(16)) not in orders

@@ -97,8 +97,9 @@ def test_judging_sees_only_its_half_of_the_table(network: Mlp) -> None:
     bank, chips = TABLES.bank.clone(), TABLES.chips.clone()
     bank[:4] += 640
     chips[:2] -= 640
-    gain = (9.0, 9.0, *TABLES.volt_gain[2:])
-    assert judged(network, tables=dataclasses.replace(TABLES, bank=bank, chips=chips, volt_gain=gain)) == wanted
+    volt, cell = (9.0, 9.0, *TABLES.volt_gain[2:]), (9.0, 9.0, *TABLES.cell_gain[2:])
+    other = dataclasses.replace(TABLES, bank=bank, chips=chips, volt_gain=volt, cell_gain=cell)
+    assert judged(network, tables=other) == wanted
     assert judged(network, tables=dataclasses.replace(TABLES, bank=TABLES.bank.flip(0))) != wanted
 
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 import torch
-from tables import make_tables, only
+from tables import make_tables, only, unit_gains
 
 from prcim.bnn.keys import Purpose, column_draws, digest, make_key
 from prcim.bnn.noise import Half, NoiseModel, Reads, VirtualChip
 from prcim.bnn.philox import philox
 
 N = 16
-TABLES = make_tables(n_used=N, columns=12, dies=6)
+TABLES = unit_gains(make_tables(n_used=N, columns=12, dies=6))
 X, IMAGES = torch.randint(0, 2, (40, 3, N), generator=torch.Generator().manual_seed(0)) * 2 - 1, torch.arange(100, 140)
 
 
@@ -42,7 +42,7 @@ def test_lasting_draw_is_where_the_layout_says(half: Half) -> None:
     """Offsets by the top ten bits; curves by the draw times their number over 2^16, within the chip's half."""
     bank = 10_000 * torch.arange(12, dtype=torch.int32)[:, None].expand(-1, N + 1)
     offset = torch.arange(1024, dtype=torch.int32)
-    tables = dataclasses.replace(only(TABLES), bank=bank, offset=offset, volt_gain=(1.0,) * 6)
+    tables = dataclasses.replace(only(TABLES), bank=bank, offset=offset)
     made = VirtualChip(tables=tables, model="column", number=7, seed=5, half=half)
     layer = made.layer(2, groups=3, channels=11)
     found = layer(torch.zeros(1, 3, 11, dtype=torch.int64), X[:1], Reads(images=IMAGES[:1]))[0]
@@ -57,8 +57,14 @@ def test_lasting_draw_is_where_the_layout_says(half: Half) -> None:
 
 
 @pytest.mark.parametrize("half", ["train", "evaluate"])
-def test_die_is_the_first_word_of_its_stream_modulo_the_dies_of_the_half(half: Half) -> None:
+@pytest.mark.parametrize("dies", [6, 7])
+def test_die_is_where_the_sorted_words_of_its_round_say(half: Half, dies: int) -> None:
+    """One word for each die of the half; chip `number` takes the die whose word is in its place among them."""
+    tables = make_tables(n_used=N, dies=dies)
+    first, count = (0, 3) if half == "train" else (3, dies - 3)
     for number in range(20):
-        key = make_key(seed=0, purpose=Purpose.CHIP, chip=number, step=int(half == "train"))
-        made = VirtualChip(tables=TABLES, model="column", number=number, half=half)
-        assert made.die == (0 if half == "train" else 3) + philox((0, 0, 0, 0), key)[0] % 3
+        turn, place = number // count, number % count
+        key = make_key(seed=2**33 + 3, purpose=Purpose.CHIP, chip=turn, layer=0, step=int(half == "train"))
+        words = {philox((die, 0, 0, 0), key)[0]: die for die in range(count)}
+        made = VirtualChip(tables=tables, model="column", number=number, seed=2**33 + 3, half=half)
+        assert made.die == first + words[sorted(words)[place]]

@@ -1,5 +1,7 @@
 """How a layer is cut into columns, and what is said when it cannot be."""
 
+import re
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -42,13 +44,28 @@ def test_a_layer_passes_only_with_the_table_of_its_columns(inputs: int, rows: in
     if needed == n_used:
         assert check_mapping("layer", inputs, rows=rows, n_used=n_used) * n_used == inputs
     else:
-        with pytest.raises(InputError, match=f"layer with {inputs} inputs on {rows} rows needs .* {needed} used rows"):
+        with pytest.raises(
+            InputError, match=f"layer with {inputs} inputs on {rows} rows needs .* {needed} used rows.*for {n_used};"
+        ) as caught:
             check_mapping("layer", inputs, rows=rows, n_used=n_used)
+        message = str(caught.value)
+        assert message.endswith(f"characterize with rows={rows} n_used={needed}")
+        # Both pieces of advice hold: the table, and the nearest width for the table there is.
+        assert check_mapping("layer", inputs, rows=rows, n_used=needed) * needed == inputs
+        advice = re.search(r"; choose a width of (\d+), or characterize", message)
+        assert (advice is None) == (n_used > rows)
+        if advice is not None:
+            width = int(advice[1])
+            assert check_mapping("layer", width, rows=rows, n_used=n_used) * n_used == width
+            for nearer in range(max(inputs - abs(width - inputs) + 1, 1), inputs + abs(width - inputs)):
+                assert nearer // groups_for(nearer, rows) != n_used
 
 
-@pytest.mark.parametrize(("width", "needed"), [(100, 50), (96, 48), (32, 32), (67, 1)])
-def test_width_that_does_not_fit_is_refused_by_the_layer_s_name(width: int, needed: int) -> None:
-    with pytest.raises(InputError, match=f"column layer 3 with {width} inputs.*n_used={needed}$"):
+@pytest.mark.parametrize(("width", "needed", "fits"), [(100, 50, 128), (96, 48, 64), (32, 32, 64), (67, 1, 64)])
+def test_width_that_does_not_fit_is_refused_by_the_layer_s_name(width: int, needed: int, fits: int) -> None:
+    with pytest.raises(
+        InputError, match=f"column layer 3 with {width} inputs.*choose a width of {fits}, or .*n_used={needed}$"
+    ):
         ColumnLinear(
             width, 8, index=3, rows=64, n_used=64, readout=Majority(), generator=torch.Generator().manual_seed(0)
         )

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tables import make_tables, only
+from tables import make_tables, only, unit_gains
 from torch import Tensor
 
 from prcim.bnn.column_sum import CodeSum, MajoritySum
@@ -100,7 +100,7 @@ def test_sum_that_errs_onto_a_threshold_counts_as_above_it() -> None:
     x, weight = all_sums(8)
     reads = Reads(images=torch.arange(9))
     for units, votes_of_minus_two in ((UNIT, 1.0), (UNIT - 1, -1.0)):
-        tables = only(make_tables(n_used=8), "bank")
+        tables = unit_gains(only(make_tables(n_used=8), "bank"))
         tables.bank.fill_(units)
         errors = VirtualChip(tables=tables, model="column", number=0).layer(0, groups=1, channels=1)
         votes: Tensor = MajoritySum.apply(  # type: ignore[no-untyped-call]

@@ -17,7 +17,7 @@ ACCURACIES = st.lists(st.integers(0, 500).map(lambda right: right / 500), min_si
 @given(values=ACCURACIES)
 def test_figures_are_those_of_the_chips(values: list[float]) -> None:
     result = spread(values)
-    assert (result.chips, result.worst) == (len(values), min(values))
+    assert (result.chips, result.dies, result.worst) == (len(values), len(values), min(values))
     assert result.mean == pytest.approx(sum(values) / len(values))
     assert result.sd == pytest.approx(np.std(values, ddof=1) if len(values) > 1 else 0.0)
     low, high = result.ci95
@@ -45,6 +45,15 @@ def test_fifth_percentile_has_ninety_five_percent_above() -> None:
 
 
 @LAWS
+@given(values=st.lists(st.integers(0, 500).map(lambda right: right / 500), min_size=72, max_size=100), data=st.data())
+def test_fifth_percentile_takes_72_different_dies_whatever_the_chips(values: list[float], data: st.DataObject) -> None:
+    dies = data.draw(st.integers(1, len(values)) | st.sampled_from([71, 72]))
+    result, plain = spread(values, dies=dies), spread(values)
+    assert result.p5 == (plain.p5 if dies >= 72 else None)
+    assert result.as_json() == {**plain.as_json(), "dies": dies, "p5": result.p5}
+
+
+@LAWS
 @given(value=st.integers(0, 1000).map(lambda right: right / 1000), chips=st.integers(1, 80))
 def test_chips_that_agree_have_no_spread(value: float, chips: int) -> None:
     result = spread([value] * chips)
@@ -55,7 +64,7 @@ def test_chips_that_agree_have_no_spread(value: float, chips: int) -> None:
 @given(values=ACCURACIES)
 def test_json_has_the_documented_fields_and_no_more(values: list[float]) -> None:
     block = spread(values).as_json()
-    assert set(block) == {"chips", "mean", "sd", "worst", "p5", "ci95"}
+    assert set(block) == {"chips", "dies", "mean", "sd", "worst", "p5", "ci95"}
     assert json.loads(json.dumps(block, allow_nan=False)) == block
 
 

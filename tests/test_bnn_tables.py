@@ -9,6 +9,7 @@ from scipy.stats import norm
 from tables import make_lut
 from torch import Tensor
 
+from prcim.bnn.noise import VirtualChip
 from prcim.bnn.tables import UNIT, IntegerTables, integer_tables
 from prcim.cells.mismatch import Mismatch
 from prcim.cells.readout import SenseAmplifier
@@ -131,7 +132,27 @@ def test_independent_draws_have_the_moments_of_total_and_offset_together(lut: Er
     for table in (tables.total, tables.gauss):
         values = in_mac(table)[simulated(lut)]
         assert np.abs(values.mean(axis=1) - lut.total_q.mean(axis=1)).max() < 0.01 * tables.offset_sigma
-        assert values.var(axis=1) == pytest.approx(lut.total_q.var(axis=1) + tables.offset_sigma**2, rel=0.01)
+        offset_var = tables.offset_sigma**2 * (1 / lut.chip_volt_gain**2).mean()
+        assert values.var(axis=1) == pytest.approx(lut.total_q.var(axis=1) + offset_var, rel=0.01)
+
+
+@pytest.mark.parametrize("gains", [(1.0, 1.0, 1.0, 1.0), (0.5, 0.8, 1.25, 3.0)], ids=str)
+def test_independent_draws_meet_the_offset_of_any_die(lut: ErrorLUT, gains: tuple[float, ...]) -> None:
+    """Without any other error the total is a mixture of normals, one a die; half of these dies judge, all count."""
+    nothing = dataclasses.replace(lut, total_q=np.zeros_like(lut.total_q), chip_volt_gain=np.array(gains))
+    tables = integer_tables(nothing, AMPLIFIER)
+    values = in_mac(tables.total)[32]
+    below = np.mean([norm.cdf(values * gain / tables.offset_sigma) for gain in gains], axis=0)
+    # 64 steps of equal weight stand for the mixture, four draws each.
+    assert np.abs(below - (np.arange(256) + 0.5) / 256).max() < 2.5 / 256
+    # The normal model has the whole mixture's spread, and no other shape.
+    gauss = in_mac(tables.gauss)[32]
+    sigma = np.sqrt(np.mean([(tables.offset_sigma / gain) ** 2 for gain in gains]))
+    assert gauss.std() == pytest.approx(sigma, rel=0.02)
+    assert abs(gauss.mean()) < 2**-7
+    assert np.abs(gauss - sigma * norm.ppf((np.arange(256) + 0.5) / 256)).max() < 0.08 * sigma
+    # On a die of gain 1, the lasting offset of a column.
+    assert in_mac(tables.offset).std() == pytest.approx(tables.offset_sigma, rel=0.01)
 
 
 def test_independent_draws_without_an_offset_are_the_total_s_quantiles(lut: ErrorLUT) -> None:
@@ -151,5 +172,14 @@ def test_gaussian_draws_forget_the_shape_of_the_total(lut: ErrorLUT) -> None:
     assert np.abs((values - middle) + (values - middle)[:, ::-1]).max() < 2**-5
 
 
-def test_gain_of_each_die_is_handed_on(lut: ErrorLUT, tables: IntegerTables) -> None:
+def test_gains_of_each_die_are_handed_on(lut: ErrorLUT, tables: IntegerTables) -> None:
     assert tables.volt_gain == tuple(lut.chip_volt_gain)
+    assert tables.cell_gain == tuple(lut.chip_cell_gain)
+    assert tables.volt_gain != tables.cell_gain
+
+
+@pytest.mark.parametrize("dies", [2, 5, 8])
+def test_second_half_of_the_dies_judges(dies: int) -> None:
+    tables = integer_tables(make_lut(dies=dies), AMPLIFIER)
+    first, last = VirtualChip(tables=tables, model="column", number=0).range(dies)
+    assert tables.judging_dies == last - first == -(-dies // 2)

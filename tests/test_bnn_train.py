@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from tables import make_tables
+from tables import full_disk, make_tables
 from torch import Tensor
 
-from prcim.bnn.checkpoint import save_tensors
+from prcim.bnn.checkpoint import load_tensors, save_tensors
 from prcim.bnn.digits import load_digits
 from prcim.bnn.images import Images
 from prcim.bnn.mlp import Mlp, MlpSpec
@@ -43,6 +43,7 @@ def trained(
     tables: IntegerTables = TABLES,
     data: Images = SOME,
     seed: int = 1,
+    identity: str = "table, data",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Tensor]:
     """The state of a network after training in a folder."""
@@ -53,7 +54,7 @@ def trained(
         data,
         tables,
         recipe,
-        identity="test",
+        identity=identity,
         state=folder / "net.state",
         log=folder / "log.csv",
         progress=progress,
@@ -131,11 +132,13 @@ def test_training_sees_only_its_half_of_the_table(tmp_path: Path, noise: str) ->
     wanted = trained(tmp_path / "a", recipe)
 
     def changed(part: slice, dies: slice) -> IntegerTables:
-        bank, chips, gain = TABLES.bank.clone(), TABLES.chips.clone(), list(TABLES.volt_gain)
+        bank, chips = TABLES.bank.clone(), TABLES.chips.clone()
+        volt, cell = list(TABLES.volt_gain), list(TABLES.cell_gain)
         bank[part] += 640
         chips[dies] -= 320
-        gain[dies] = [2.0 * old for old in gain[dies]]
-        return dataclasses.replace(TABLES, bank=bank, chips=chips, volt_gain=tuple(gain))
+        for gain in (volt, cell):
+            gain[dies] = [2.0 * old for old in gain[dies]]
+        return dataclasses.replace(TABLES, bank=bank, chips=chips, volt_gain=tuple(volt), cell_gain=tuple(cell))
 
     assert equal(trained(tmp_path / "b", recipe, tables=changed(slice(4, 8), slice(2, 4))), wanted)
     assert not equal(trained(tmp_path / "c", recipe, tables=changed(slice(0, 4), slice(0, 2))), wanted)
@@ -172,6 +175,8 @@ def test_latent_weights_stay_where_their_sign_can_turn(tmp_path: Path) -> None:
 
 # --- what is refused ---
 
+OTHER = r"net\.state is of a training with other settings, table or data; use another folder with --out, or delete it$"
+
 
 @pytest.mark.parametrize(
     "change", [{"seed": 6}, {"noise": "iid"}, {"epochs": 4}, {"batch_size": 16}, {"learning_rate": 1e-3}], ids=str
@@ -179,8 +184,29 @@ def test_latent_weights_stay_where_their_sign_can_turn(tmp_path: Path) -> None:
 def test_state_of_another_recipe_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
     trained(tmp_path, dataclasses.replace(RECIPE, epochs=1))
     recipe = Recipe(**{**dataclasses.asdict(RECIPE), "epochs": 1, **change})
-    with pytest.raises(InputError, match=r"net\.state is of a training with other settings; .*--out"):
+    with pytest.raises(InputError, match=OTHER):
         trained(tmp_path, recipe)
+
+
+def test_state_of_another_table_or_data_set_is_refused(tmp_path: Path) -> None:
+    one = dataclasses.replace(RECIPE, epochs=1)
+    wanted = trained(tmp_path, one, identity="table, data")
+    before = (tmp_path / "net.state").read_bytes()
+    for identity in ("another table, data", "table, another data", ""):
+        with pytest.raises(InputError, match=OTHER):
+            trained(tmp_path, one, identity=identity)
+    assert (tmp_path / "net.state").read_bytes() == before
+    assert equal(trained(tmp_path, one, identity="table, data", seed=9), wanted)
+
+
+def test_state_without_an_identity_is_refused(tmp_path: Path) -> None:
+    one = dataclasses.replace(RECIPE, epochs=1)
+    trained(tmp_path, one)
+    tensors, about = load_tensors(tmp_path / "net.state")
+    assert about.pop("identity") == "table, data"
+    save_tensors(tmp_path / "net.state", tensors, about)
+    with pytest.raises(InputError, match=OTHER):
+        trained(tmp_path, one)
 
 
 def test_state_of_another_network_is_refused(tmp_path: Path) -> None:
@@ -207,3 +233,19 @@ def test_loss_that_is_no_number_ends_the_training_and_keeps_the_state(tmp_path: 
     with pytest.raises(RunError, match=r"the loss is (nan|inf) in epoch 1; lower the learning rate"):
         trained(tmp_path, dataclasses.replace(RECIPE, learning_rate=3e37))
     assert not (tmp_path / "net.state").exists()
+
+
+def test_full_disk_ends_the_training_and_it_can_go_on(tmp_path: Path) -> None:
+    """The state is the largest file: it meets the end of the disk first."""
+    wanted = trained(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
+        trained(tmp_path / "cut", progress=interrupt_after(1))
+    before = (tmp_path / "cut/net.state").read_bytes()
+    rows = log(tmp_path / "cut")
+    with full_disk(5000), pytest.raises(RunError, match=r"cannot write .*net\.state: .*; free some space"):
+        trained(tmp_path / "cut")
+    assert (tmp_path / "cut/net.state").read_bytes() == before
+    assert log(tmp_path / "cut") == rows
+    assert {path.name for path in (tmp_path / "cut").iterdir()} == {"net.state", "log.csv"}
+    assert equal(trained(tmp_path / "cut"), wanted)
+    assert log(tmp_path / "cut") == log(tmp_path / "whole")
