@@ -112,8 +112,7 @@ class Column:
         """
         vdd_v = self.technology.vdd_v
         circuit = Circuit(title)
-        circuit.raw_spice += self.technology.library.text.rstrip("\n") + "\n"
-        circuit.raw_spice += f".temp {self.technology.temp_c:.6g}\n"
+        circuit.raw_spice += self.technology.preamble
         circuit.subcircuit(self.cell.subcircuit(self.technology))
         # The AC part is what a noise analysis refers to; nothing else looks at it.
         circuit.V("load", "vddl", 0, f"dc {vdd_v:.6g} ac 1")

@@ -47,7 +47,7 @@ def device_deck(technology: Technology, kind: Literal["n", "p"], *, w_m: float, 
     """
     sign = 1 if kind == "n" else -1
     circuit = Circuit(f"prcim {kind}-channel transistor")
-    circuit.raw_spice += technology.library.text.rstrip("\n") + f"\n.temp {technology.temp_c:.6g}\n"
+    circuit.raw_spice += technology.preamble
     circuit.V("gate", "gate", 0, 0)
     for name, drain_v in (("lin", LINEAR_V), ("sat", technology.vdd_v)):
         circuit.V(name, name, 0, sign * drain_v)

@@ -33,7 +33,7 @@ def read_currents(
     """
     vdd_v = technology.vdd_v
     circuit = Circuit("prcim read currents of single cells")
-    circuit.raw_spice += technology.library.text.rstrip("\n") + f"\n.temp {technology.temp_c:.6g}\n"
+    circuit.raw_spice += technology.preamble
     circuit.subcircuit(cell.subcircuit(technology))
     for name, level_v in (("vdd", vdd_v), ("bl", vdd_v), ("blb", vdd_v), ("wl", 0.0), ("rwl", v_wl_v)):
         circuit.V(name, name, 0, level_v)

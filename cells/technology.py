@@ -38,6 +38,11 @@ class Technology:
         if not -55 <= self.temp_c <= 150:
             raise InputError(f"temp_c is {self.temp_c}; it must lie in -55..150 degrees Celsius")
 
+    @property
+    def preamble(self) -> str:
+        """What every deck begins with: model cards and temperature."""
+        return self.library.text.rstrip("\n") + f"\n.temp {self.temp_c:.6g}\n"
+
     def model(self, kind: str) -> str:
         """Name of the model of an "n" or "p" device."""
         return self.nmos if kind == "n" else self.pmos

@@ -60,7 +60,7 @@ def errors_figure(lut: ErrorLUT) -> Figure:
         xlabel="partial sum S", ylabel="standard deviation, in S", title="error before the read-out", ylim=(0, None)
     )
     inner = slice(1, -1)
-    share = np.maximum(lut.v_col, 0)[inner] / (np.maximum(lut.v_col, 0) + lut.v_res)[inner]
+    share = lut.icc[inner]
     below, above = share - lut.icc_low[inner], lut.icc_high[inner] - share
     bars = np.maximum(np.stack((below, above)), 0)
     right.errorbar(lut.mac[inner], share, yerr=bars, color=BLUE, fmt="o", markersize=3, label="simulated, 95 %")

@@ -14,13 +14,13 @@ def size_load(plan: Plan, ngspice: Ngspice, *, timeout_s: float = 120.0) -> floa
         InputError: the read is refused; the message names the limit that it breaks.
         RunError: the simulation fails.
     """
-    placeholder_ohm = 1e12
-    column, read = plan.make_column(placeholder_ohm), plan.make_read()
+    open_ohm = 1e12
+    column, read = plan.make_column(open_ohm), plan.make_read()
     v_bl_v = plan.technology.vdd_v - plan.read.swing_v
     outcome = run_twice(ngspice, read.probe_deck(column, v_bl_v), timeout_s)
     if "i(vprobe)" not in outcome.values:
         raise RunError(f"the column without mismatch cannot be simulated: {outcome.status_or('no convergence')}")
-    current_a = -float(outcome.values["i(vprobe)"][0]) + plan.read.swing_v / placeholder_ohm
+    current_a = -float(outcome.values["i(vprobe)"][0]) + plan.read.swing_v / open_ohm
     limit_v = max(0.2, plan.read.v_wl_v)
     if v_bl_v < limit_v:
         raise InputError(

@@ -1,9 +1,6 @@
 """Made-up error tables for tests: the shapes of real ones, no simulator; and a disk that is full."""
 
 import dataclasses
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -84,14 +81,3 @@ def only(tables: IntegerTables, *names: str) -> IntegerTables:
     assert set(names) <= set(errors)
     zeros: dict[str, Any] = {name: torch.zeros_like(getattr(tables, name)) for name in errors if name not in names}
     return dataclasses.replace(tables, **zeros)
-
-
-@contextmanager
-def full_disk(free: int) -> Iterator[None]:
-    """No file can grow beyond `free` bytes; to a program that looks like a disk that is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (free, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from disk import full_disk
 from safetensors.torch import save_file
-from tables import full_disk, make_lut
+from tables import make_lut
 
 from prcim.bnn.checkpoint import Checkpoint, load_checkpoint, load_tensors, save_tensors
 from prcim.bnn.digits import load_digits

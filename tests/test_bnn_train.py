@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tables import full_disk, make_tables
+from disk import full_disk
+from tables import make_tables
 from torch import Tensor
 
 from prcim.bnn.checkpoint import load_tensors, save_tensors

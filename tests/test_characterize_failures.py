@@ -1,9 +1,6 @@
 """What can go wrong in a run: shots that fail, a simulator that dies, reads that are refused, a full disk."""
 
-import resource
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from disk import full_disk
 
 from prcim.characterize.chunk import Chunk, chunks
 from prcim.characterize.engine import Engine
@@ -146,17 +144,6 @@ def test_load_gives_the_swing_that_was_asked_for() -> None:
     assert 2 < ohm[0.1] / ohm[0.05] < ohm[0.2] / ohm[0.1] < 3
     with pytest.raises(RunError, match="the column without mismatch cannot be simulated: failed: ngspice wrote no"):
         size_load(PLAN, Ngspice(path="/bin/true", version="39"))
-
-
-@contextmanager
-def full_disk(free: int) -> Iterator[None]:
-    """No file can grow beyond `free` bytes; to a program that looks like a disk that is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (free, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("free", [0, 1000, 5000])

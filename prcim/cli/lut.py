@@ -17,8 +17,6 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def show(table: str, figures: Path | None, as_json: bool) -> None:
     """Print TABLE: errors and their shares at each sum, in units of S, with 95 % intervals."""
-    import numpy as np
-
     from prcim.characterize.lut import open_lut
 
     lut = open_lut(table)
@@ -26,7 +24,6 @@ def show(table: str, figures: Path | None, as_json: bool) -> None:
         from prcim.characterize.figures import write_figures
 
         write_figures(lut, figures)
-    icc = np.divide(np.maximum(lut.v_col, 0), np.maximum(lut.v_col, 0) + lut.v_res + 1e-300)
     if as_json:
         arrays = {
             name: getattr(lut, name).tolist()
@@ -43,7 +40,7 @@ def show(table: str, figures: Path | None, as_json: bool) -> None:
             )
         }
         about = {"sha256": lut.sha256, "failures": lut.failures, "static_share": lut.static_share}
-        click.echo(json.dumps({**about, "icc": icc.tolist(), **arrays, "meta": dict(lut.meta)}))
+        click.echo(json.dumps({**about, "icc": lut.icc.tolist(), **arrays, "meta": dict(lut.meta)}))
         return
     meta = lut.meta
     read = meta["plan"]["read"]
@@ -64,6 +61,6 @@ def show(table: str, figures: Path | None, as_json: bool) -> None:
         click.echo(
             f"{lut.mac[k]:6.0f} {lut.transfer_v[k] * 1e3:8.1f} {lut.slope_v[k] * 1e3:9.3f}"
             f" {max(lut.v_col[k], 0) ** 0.5:7.2f} {lut.v_res[k] ** 0.5:8.2f} {lut.read_sigma[k]:6.2f}"
-            f" {lut.chip_curves[:, k].std():6.2f}   {icc[k]:.2f} ({lut.icc_low[k]:.2f}..{lut.icc_high[k]:.2f})"
+            f" {lut.chip_curves[:, k].std():6.2f}   {lut.icc[k]:.2f} ({lut.icc_low[k]:.2f}..{lut.icc_high[k]:.2f})"
             f" {lut.energy_j[k] * 1e15:11.1f} {lut.count[k]:6.0f}"
         )
