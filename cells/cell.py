@@ -1,73 +1,87 @@
 """What a memory cell is to a column."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PySpice.Spice.Netlist import SubCircuit
 
+from prcim.cells.part import Part
 from prcim.cells.technology import Technology
-from prcim.cells.transistor import Transistor
 
 
 class Cell(ABC):
-    """A cell as a PySpice sub-circuit whose transistors each take a threshold shift and a mobility factor.
+    """A cell as a PySpice sub-circuit whose parts can each be shifted.
 
-    A column puts two of them, twins that store a weight and its inverse, on every row.
+    A weight of +-1 takes `twins` cells on one row. An input of +1 or -1 sets the word lines of all of them; what the
+    cells then do to the bit lines lowers the voltage of the first line against the second (against ground where there
+    is one line only) with every product that is +1.
 
     Attributes:
-        name: name in the registry and of the sub-circuit.
-        ports: nodes of the sub-circuit, in order.
-        read_bit_line, read_word_line: the two ports of a read.
-        storage: the inner node whose voltage is the stored bit.
+        name: name of the sub-circuit.
+        ports: nodes of the sub-circuit, in order; "vdd" and "vss" are among them.
+        bit_lines: the one or two ports that a read senses.
+        word_lines: the ports that an input drives.
+        idle: where the other ports wait during a read: port -> fraction of the supply.
+        twins: cells that a weight takes.
+        latch: the two inner nodes that hold the bit, true one first; empty where something else holds it.
+        reads: names of the reads that make sense of this cell, see `read.py`.
     """
 
     name: ClassVar[str]
     ports: ClassVar[tuple[str, ...]]
-    read_bit_line: ClassVar[str]
-    read_word_line: ClassVar[str]
-    storage: ClassVar[str]
+    bit_lines: ClassVar[tuple[str, ...]]
+    word_lines: ClassVar[tuple[str, ...]]
+    idle: ClassVar[Mapping[str, float]]
+    twins: ClassVar[int] = 2
+    latch: ClassVar[tuple[str, ...]] = ()
+    reads: ClassVar[tuple[str, ...]] = ("steady", "pulsed")
 
     @property
     @abstractmethod
-    def transistors(self) -> tuple[Transistor, ...]:
-        """All transistors of the cell."""
+    def parts(self) -> tuple[Part, ...]:
+        """All parts of the cell."""
 
     @abstractmethod
     def start_v(self, bit: int, vdd_v: float) -> dict[str, float]:
         """Starting voltage of every node inside the cell when it stores `bit`, V: inner node -> voltage."""
 
+    def stored_bit(self, weight: int, twin: int) -> int:
+        """The bit that a twin stores: weight +1 is (1, 0), weight -1 is (0, 1)."""
+        return int((weight > 0) != bool(twin))
+
+    def levels(self, x: int, twin: int) -> tuple[float, ...]:
+        """Level of each word line for an input of +1, -1 or 0 (row not used), as a fraction of the active level.
+
+        The first twin is opened by +1, the second by -1.
+        """
+        return (1.0 if x == (1, -1)[twin] else 0.0,)
+
+    def state(self, bit: int) -> Mapping[str, str]:
+        """Parameters of the sub-circuit by which an instance stores a bit; none where the latch does."""
+        return {}
+
     def subcircuit(self, technology: Technology) -> SubCircuit:
-        """The sub-circuit, with parameters `dvt_NAME` (V) and `mu_NAME` (factor) for each transistor NAME."""
-        parameters: dict[str, float] = {}
-        for t in self.transistors:
-            parameters[f"dvt_{t.name}"] = 0.0
-            parameters[f"mu_{t.name}"] = 1.0
+        """The sub-circuit, with the parameters of `state` and those of every part."""
+        parameters = dict(self.state(1))
+        for part in self.parts:
+            parameters.update(part.parameters(0.0, 1.0))
         circuit = SubCircuit(self.name, *self.ports, **parameters)
-        for t in self.transistors:
-            # BSIM4 adds delvto to VTH0, which is negative in a P device: there a larger magnitude is a minus.
-            sign = "" if t.kind == "n" else "-"
-            circuit.M(
-                t.name,
-                t.drain,
-                t.gate,
-                t.source,
-                t.bulk,
-                model=technology.model(t.kind),
-                raw_spice=f"w={t.w_m:.6g} l={t.l_m:.6g} delvto={{{sign}dvt_{t.name}}} mulu0={{mu_{t.name}}}",
-            )
+        for part in self.parts:
+            part.add_to(circuit, technology)
         return circuit
 
-    def shifts(self, dvt_v: NDArray[np.float64], mu: NDArray[np.float64]) -> dict[str, str]:
+    def instance(self, bit: int, dvt_v: NDArray[np.float64], factor: NDArray[np.float64]) -> dict[str, str]:
         """Parameters of one instance of `subcircuit`.
 
         Args:
-            dvt_v: growth of each threshold's magnitude, V, shape (transistors,).
-            mu: factor on each mobility, shape (transistors,).
+            bit: what it stores.
+            dvt_v: growth of each threshold's magnitude, V, shape (parts,).
+            factor: factor on each value, shape (parts,).
         """
-        values: dict[str, str] = {}
-        for t, dvt, factor in zip(self.transistors, dvt_v, mu, strict=True):
-            values[f"dvt_{t.name}"] = f"{dvt:.6g}"
-            values[f"mu_{t.name}"] = f"{factor:.6g}"
+        values = dict(self.state(bit))
+        for part, dvt, value in zip(self.parts, dvt_v, factor, strict=True):
+            values.update(part.parameters(dvt, value))
         return values

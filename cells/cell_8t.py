@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import ClassVar, final
 
 from prcim.cells.cell import Cell
+from prcim.cells.cell_6t import latch_parts
+from prcim.cells.part import Part
 from prcim.cells.transistor import Transistor
 
 
@@ -22,7 +25,7 @@ class Cell8T(Cell):
     Source: widths of published 65 nm cells, 80 / 130..150 / 90..100 nm, read stack 120 nm.
 
     Example:
-        >>> [t.name for t in Cell8T().transistors]
+        >>> [part.name for part in Cell8T().parts]
         ['pul', 'pur', 'pdl', 'pdr', 'pgl', 'pgr', 'rd', 'ra']
     """
 
@@ -34,19 +37,16 @@ class Cell8T(Cell):
 
     name: ClassVar[str] = "cell_8t"
     ports: ClassVar[tuple[str, ...]] = ("rbl", "rwl", "wl", "bl", "blb", "vdd", "vss")
-    read_bit_line: ClassVar[str] = "rbl"
-    read_word_line: ClassVar[str] = "rwl"
-    storage: ClassVar[str] = "q"
+    bit_lines: ClassVar[tuple[str, ...]] = ("rbl",)
+    word_lines: ClassVar[tuple[str, ...]] = ("rwl",)
+    # Between writes the write bit lines wait at the supply, the write word line at ground.
+    idle: ClassVar[MappingProxyType[str, float]] = MappingProxyType({"bl": 1.0, "blb": 1.0, "wl": 0.0})
+    latch: ClassVar[tuple[str, ...]] = ("q", "qb")
 
     @cached_property
-    def transistors(self) -> tuple[Transistor, ...]:  # noqa: D102
+    def parts(self) -> tuple[Part, ...]:  # noqa: D102
         return (
-            Transistor(name="pul", kind="p", drain="q", gate="qb", source="vdd", w_m=self.w_pull_up_m),
-            Transistor(name="pur", kind="p", drain="qb", gate="q", source="vdd", w_m=self.w_pull_up_m),
-            Transistor(name="pdl", kind="n", drain="q", gate="qb", source="vss", w_m=self.w_pull_down_m),
-            Transistor(name="pdr", kind="n", drain="qb", gate="q", source="vss", w_m=self.w_pull_down_m),
-            Transistor(name="pgl", kind="n", drain="bl", gate="wl", source="q", w_m=self.w_pass_m),
-            Transistor(name="pgr", kind="n", drain="blb", gate="wl", source="qb", w_m=self.w_pass_m),
+            *latch_parts(self.w_pull_up_m, self.w_pull_down_m, self.w_pass_m),
             Transistor(name="rd", kind="n", drain="mid", gate="q", source="vss", w_m=self.w_driver_m),
             Transistor(name="ra", kind="n", drain="rbl", gate="rwl", source="mid", w_m=self.w_access_m),
         )

@@ -1,4 +1,4 @@
-"""A physical column: twin cells on one read bit line, with a load at its end."""
+"""A physical column: cells on one or two bit lines, with a load at the end of each."""
 
 from dataclasses import dataclass
 from typing import final
@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 from PySpice.Spice.Netlist import Circuit
 
 from prcim.cells.cell import Cell
+from prcim.cells.load import load_subcircuit
 from prcim.cells.mismatch import Mismatch
+from prcim.cells.part import Part
 from prcim.cells.technology import Technology
 from prcim.errors import InputError
-
-#: The node at which load and sense amplifier meet the bit line.
-BIT_LINE = "rbl0"
 
 
 @final
@@ -23,16 +22,17 @@ class ColumnDraw:
 
     Attributes:
         weights: +1 or -1, shape (rows,).
-        dvt_v: growth of each threshold's magnitude, V, shape (rows, 2, transistors); the twin that stores the weight
-            comes first, the one that stores its inverse second.
-        mu: factor on each mobility, same shape.
-        load: factor on the load resistance.
+        dvt_v: growth of each threshold's magnitude, V, shape (rows, twins, parts); the first twin is the one that an
+            input of +1 opens.
+        factor: factor on each value (a transistor's mobility), same shape.
+        load_dvt_v, load_factor: the same for the load of each bit line, shape (bit lines, 1).
     """
 
     weights: NDArray[np.int8]
     dvt_v: NDArray[np.float64]
-    mu: NDArray[np.float64]
-    load: float = 1.0
+    factor: NDArray[np.float64]
+    load_dvt_v: NDArray[np.float64]
+    load_factor: NDArray[np.float64]
 
 
 @final
@@ -42,26 +42,27 @@ class Column:
 
     Attributes:
         technology: transistors, supply, temperature.
-        cell: the cell; two of them, twins, stand on each row.
+        cell: the cell; `cell.twins` of them stand on each row.
         rows: number of rows, which counts weights, not cells.
-        n_used: rows that carry a weight; the word lines of the others stay off.
-        load_ohm: resistor from the supply to the end of the bit line.
-        load_rel_sigma: relative spread of that resistor from column to column. An assumption: 1 % is usual for an
-            unsilicided poly resistor of some um2.
+        n_used: rows that carry a weight; the word lines of the others stay at rest.
+        load: what feeds the end of each bit line, see `load.py`.
+        load_ohm: resistance of that load, for time constants.
         c_bl_cell_f: bit-line capacitance that each cell adds with its wire, F. Assumption, 0.2..0.4 fF.
         c_bl_fixed_f: capacitance of load and sense amplifier, F. Assumption, 10..30 fF.
         r_bl_row_ohm: bit-line wire resistance from row to row, ohm. Assumption: about 1 um of metal 2.
+        r_vss_row_ohm: the same of a ground line along the column; 0 where a mesh makes it negligible.
     """
 
     technology: Technology
     cell: Cell
     rows: int
     n_used: int
+    load: Part
     load_ohm: float
-    load_rel_sigma: float = 0.01
     c_bl_cell_f: float = 0.3e-15
     c_bl_fixed_f: float = 20e-15
     r_bl_row_ohm: float = 2.0
+    r_vss_row_ohm: float = 0.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.rows <= 1024:
@@ -70,96 +71,132 @@ class Column:
             raise InputError(f"n_used is {self.n_used}; it must lie in 1..rows, and rows is {self.rows}")
         if not self.load_ohm > 0:
             raise InputError(f"load_ohm is {self.load_ohm}; the load must be a positive resistance")
+        for name in ("c_bl_cell_f", "c_bl_fixed_f", "r_bl_row_ohm"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be positive")
+        if not self.r_vss_row_ohm >= 0:
+            raise InputError(f"r_vss_row_ohm is {self.r_vss_row_ohm}; it must be 0 or more")
 
     @property
     def c_bl_f(self) -> float:
-        """Capacitance of the whole bit line, F; two cells stand on each row."""
-        return 2 * self.rows * self.c_bl_cell_f + self.c_bl_fixed_f
+        """Capacitance of a whole bit line, F, without that of the cells' transistors."""
+        return self.cell.twins * self.rows * self.c_bl_cell_f + self.c_bl_fixed_f
 
     @property
     def tau_s(self) -> float:
         """Time constant of the bit line with its load, s; without what the transistors add to either."""
         return self.load_ohm * self.c_bl_f
 
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """Node of each bit line at which load and sense amplifier meet it."""
+        return tuple(f"{line}0" for line in self.cell.bit_lines)
+
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        """(row, twin) of every cell."""
+        return [(row, twin) for row in range(self.rows) for twin in range(self.cell.twins)]
+
     def nominal_draw(self, *, dvt_n_v: float = 0.0, dvt_p_v: float = 0.0) -> ColumnDraw:
         """A column without local mismatch on a die whose thresholds are all shifted alike; all weights +1."""
-        kinds = [t.kind for t in self.cell.transistors]
-        shift = np.array([dvt_n_v if kind == "n" else dvt_p_v for kind in kinds])
-        shape = (self.rows, 2, len(kinds))
+        by_kind = {"n": dvt_n_v, "p": dvt_p_v}
+        shift = np.array([by_kind.get(part.kind, 0.0) for part in self.cell.parts])
+        shape = (self.rows, self.cell.twins, len(shift))
+        lines = (len(self.cell.bit_lines), 1)
         return ColumnDraw(
-            weights=np.ones(self.rows, dtype=np.int8), dvt_v=np.broadcast_to(shift, shape), mu=np.ones(shape)
+            weights=np.ones(self.rows, dtype=np.int8),
+            dvt_v=np.broadcast_to(shift, shape),
+            factor=np.ones(shape),
+            load_dvt_v=np.full(lines, by_kind.get(self.load.kind, 0.0)),
+            load_factor=np.ones(lines),
         )
 
     def draw(self, mismatch: Mismatch, key: tuple[int, ...]) -> ColumnDraw:
-        """One physical column: fair weights, every transistor with its own shift.
+        """One physical column: fair weights, every part with its own shift.
 
         Args:
             mismatch: the spreads.
             key: integers that name the column; the draw depends on nothing else.
         """
-        transistors = self.cell.transistors
-        dvt_v, mu = mismatch.draw_local(transistors, 2 * self.rows, (*key, 0))
-        shape = (self.rows, 2, len(transistors))
+        parts, twins = self.cell.parts, self.cell.twins
+        dvt_v, factor = mismatch.draw_local(parts, twins * self.rows, (*key, 0))
+        shape = (self.rows, twins, len(parts))
         rng = np.random.default_rng((*key, 1))
         weights = (2 * rng.integers(0, 2, self.rows, dtype=np.int8) - 1).astype(np.int8)
-        load = 1.0 + self.load_rel_sigma * float(rng.standard_normal())
-        return ColumnDraw(weights=weights, dvt_v=dvt_v.reshape(shape), mu=mu.reshape(shape), load=load)
+        normal = rng.standard_normal((len(self.cell.bit_lines), 2)).T[::-1, :, None]
+        load_dvt_v, load_factor = mismatch.scaled((self.load,), normal)
+        return ColumnDraw(
+            weights=weights,
+            dvt_v=dvt_v.reshape(shape),
+            factor=factor.reshape(shape),
+            load_dvt_v=load_dvt_v,
+            load_factor=load_factor,
+        )
 
-    def circuit(self, draw: ColumnDraw, title: str) -> Circuit:
-        """The column without its word-line drivers, which a read adds at the nodes of `word_line`.
+    def circuit(self, draw: ColumnDraw, title: str, *, supply_v: float) -> Circuit:
+        """The column without what a read drives: the word lines (nodes `word_line`) and the load's "control".
 
-        Supplies are separate sources, so that each current can be read: `vload` feeds the load, `vcell` the cells.
+        Supplies are separate sources, so that each current can be read: `vload` feeds the loads, `vcell` the cells.
+
+        Args:
+            draw: weights and shifts.
+            title: first line of the netlist.
+            supply_v: voltage behind the loads, at which the lines start, V.
         """
         vdd_v = self.technology.vdd_v
         circuit = Circuit(title)
         circuit.raw_spice += self.technology.preamble
         circuit.subcircuit(self.cell.subcircuit(self.technology))
+        circuit.subcircuit(load_subcircuit(self.load, self.technology))
         # The AC part is what a noise analysis refers to; nothing else looks at it.
-        circuit.V("load", "vddl", 0, f"dc {vdd_v:.6g} ac 1")
+        circuit.V("load", "vddl", 0, f"dc {supply_v:.6g} ac 1")
         circuit.V("cell", "vdd", 0, vdd_v)
-        # Between writes the write bit lines wait at the supply, the write word line at ground.
-        circuit.V("bl", "bl", 0, vdd_v)
-        circuit.V("blb", "blb", 0, vdd_v)
-        circuit.V("wl", "wl", 0, 0)
-        circuit.R("load", "vddl", BIT_LINE, self.load_ohm * draw.load)
-        circuit.C("fixed", BIT_LINE, 0, self.c_bl_fixed_f)
-        shared = {"wl": "wl", "bl": "bl", "blb": "blb", "vdd": "vdd", "vss": "0"}
+        for port, level in self.cell.idle.items():
+            circuit.V(port, port, 0, level * vdd_v)
+        for i, line in enumerate(self.cell.bit_lines):
+            shift = self.load.parameters(float(draw.load_dvt_v[i, 0]), float(draw.load_factor[i, 0]))
+            circuit.X(f"end{line}", "end", self.ends[i], "vddl", "control", "vdd", "0", **shift)
+            circuit.C(f"fixed{line}", self.ends[i], 0, self.c_bl_fixed_f)
         for row in range(self.rows):
-            line = f"rbl{row + 1}"
-            circuit.R(f"bl{row}", f"rbl{row}", line, self.r_bl_row_ohm)
-            circuit.C(f"bl{row}", line, 0, 2 * self.c_bl_cell_f)
-            for twin in (0, 1):
-                nodes = {**shared, self.cell.read_bit_line: line, self.cell.read_word_line: word_line(row, twin)}
-                circuit.X(
-                    instance(row, twin),
-                    self.cell.name,
-                    *(nodes[port] for port in self.cell.ports),
-                    **self.cell.shifts(draw.dvt_v[row, twin], draw.mu[row, twin]),
-                )
-        circuit.raw_spice += self._nodesets(draw)
+            self._add_row(circuit, draw, row)
+        circuit.raw_spice += self._nodesets(draw, supply_v)
         return circuit
 
-    def _nodesets(self, draw: ColumnDraw) -> str:
+    def _add_row(self, circuit: Circuit, draw: ColumnDraw, row: int) -> None:
+        nodes = {**{port: port for port in self.cell.idle}, "vdd": "vdd", "vss": "0"}
+        for line in self.cell.bit_lines:
+            nodes[line] = f"{line}{row + 1}"
+            circuit.R(f"{line}{row}", f"{line}{row}", nodes[line], self.r_bl_row_ohm)
+            circuit.C(f"{line}{row}", nodes[line], 0, self.cell.twins * self.c_bl_cell_f)
+        if self.r_vss_row_ohm > 0:
+            nodes["vss"] = f"vss{row + 1}"
+            circuit.R(f"vss{row}", f"vss{row}" if row else "0", nodes["vss"], self.r_vss_row_ohm)
+        for twin in range(self.cell.twins):
+            for port in self.cell.word_lines:
+                nodes[port] = word_line(port, row, twin)
+            bit = self.cell.stored_bit(int(draw.weights[row]), twin)
+            circuit.X(
+                instance(row, twin),
+                self.cell.name,
+                *(nodes[port] for port in self.cell.ports),
+                **self.cell.instance(bit, draw.dvt_v[row, twin], draw.factor[row, twin]),
+            )
+
+    def _nodesets(self, draw: ColumnDraw, line_v: float) -> str:
         """A starting voltage for every node: without them the solver may rest at a cell's metastable point."""
-        vdd_v = self.technology.vdd_v
-        lines = [f".nodeset v(rbl{row})={vdd_v:.6g}" for row in range(self.rows + 1)]
-        for row in range(self.rows):
-            for twin in (0, 1):
-                for node, value in self.cell.start_v(stored_bit(draw.weights[row], twin), vdd_v).items():
-                    lines.append(f".nodeset v(x{instance(row, twin)}.{node})={value:.6g}")
-        return "\n".join(lines) + "\n"
+        start = {f"{line}{row}": line_v for line in self.cell.bit_lines for row in range(self.rows + 1)}
+        for row, twin in self.places:
+            bit = self.cell.stored_bit(int(draw.weights[row]), twin)
+            for node, value in self.cell.start_v(bit, self.technology.vdd_v).items():
+                start[f"x{instance(row, twin)}.{node}"] = value
+        return "".join(f".nodeset v({node})={value:.6g}\n" for node, value in start.items())
 
 
 def instance(row: int, twin: int) -> str:
-    """Name of a cell in the netlist, without the leading x: p holds the weight, n its inverse."""
+    """Name of a cell in the netlist, without the leading x: p is opened by an input of +1, n by -1."""
     return f"{'pn'[twin]}{row}"
 
 
-def word_line(row: int, twin: int) -> str:
-    """Node of a read word line."""
-    return f"rwl{'pn'[twin]}{row}"
-
-
-def stored_bit(weight: int, twin: int) -> int:
-    """The bit that a twin stores: weight +1 is (1, 0), weight -1 is (0, 1)."""
-    return int((weight > 0) != bool(twin))
+def word_line(port: str, row: int, twin: int) -> str:
+    """Node of a word line."""
+    return f"{port}{instance(row, twin)}"

@@ -5,9 +5,10 @@ from typing import Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
-from PySpice.Spice.Netlist import Circuit
+from PySpice.Spice.Netlist import Circuit, SubCircuit
 
 from prcim.cells.technology import Technology
+from prcim.cells.transistor import Transistor
 from prcim.errors import InputError
 from prcim.spice.deck import Deck
 
@@ -39,20 +40,31 @@ class DeviceFigures:
     vth_sat_v: float
 
 
-def device_deck(technology: Technology, kind: Literal["n", "p"], *, w_m: float, l_m: float) -> Deck:
-    """A deck that sweeps the gate of one transistor at two drain voltages.
+def device_deck(
+    technology: Technology, kind: Literal["n", "p"], *, w_m: float, l_m: float, dvt_v: float = 0.0, factor: float = 1.0
+) -> Deck:
+    """A deck that sweeps the gate of one transistor at two drain voltages, the transistor as it is in a cell.
+
+    Args:
+        technology: cards, corner, supply, temperature.
+        kind: "n" or "p".
+        w_m, l_m: size, m.
+        dvt_v, factor: mismatch, added to what the corner does.
 
     Returns:
         The deck; `i(vlin)` and `i(vsat)` are minus the drain currents at 50 mV and at the supply (plus for "p").
     """
+    part = Transistor(name="m", kind=kind, drain="drain", gate="gate", source="source", w_m=w_m, l_m=l_m)
+    device = SubCircuit("device", "drain", "gate", "source", part.bulk, **part.parameters(0.0, 1.0))
+    part.add_to(device, technology)
     sign = 1 if kind == "n" else -1
     circuit = Circuit(f"prcim {kind}-channel transistor")
-    circuit.raw_spice += technology.preamble
+    circuit.raw_spice += technology.preamble + ".options reltol=1e-6 vntol=1e-9 abstol=1e-14\n"
+    circuit.subcircuit(device)
     circuit.V("gate", "gate", 0, 0)
     for name, drain_v in (("lin", LINEAR_V), ("sat", technology.vdd_v)):
         circuit.V(name, name, 0, sign * drain_v)
-        size = f"w={w_m:.6g} l={l_m:.6g}"
-        circuit.M(name, name, "gate", 0, 0, model=technology.model(kind), raw_spice=size)
+        circuit.X(name, "device", name, "gate", 0, 0, **part.parameters(dvt_v, factor))
     stop_v = sign * technology.vdd_v
     sweep = f"dc vgate 0 {stop_v:.6g} {stop_v / round(technology.vdd_v / 0.005):.6g}"
     return Deck(netlist=f"{circuit}\n", save=("i(vlin)", "i(vsat)"), analyses=(sweep,))

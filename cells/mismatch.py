@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from prcim.cells.transistor import Transistor
+from prcim.cells.part import Part
 from prcim.errors import InputError
 
 
@@ -62,21 +62,28 @@ class Mismatch:
         return math.sqrt(2) * self.sigma_vt_v(w_m, l_m)
 
     def draw_local(
-        self, transistors: tuple[Transistor, ...], cells: int, key: tuple[int, ...]
+        self, parts: tuple[Part, ...], cells: int, key: tuple[int, ...]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Shifts of every transistor of `cells` cells.
+        """Shifts of every part of `cells` cells.
 
         Args:
-            transistors: the cell's transistors, T of them.
+            parts: the cell's parts, T of them.
             cells: number of cells C.
             key: integers that name this draw; the same key gives the same draw, whatever was drawn before.
 
         Returns:
-            Magnitude by which each threshold grows, V, shape (C, T), and factor on each mobility, shape (C, T).
+            Magnitude by which each threshold grows, V, shape (C, T), and factor on each value (a transistor's
+            mobility), shape (C, T).
         """
-        normal = np.random.default_rng(key).standard_normal((2, cells, len(transistors)))
-        sigma_vt_v = np.array([self.sigma_vt_v(t.w_m, t.l_m) for t in transistors])
-        rel_sigma = np.array([self.rel_sigma_beta(t.w_m, t.l_m) for t in transistors])
+        normal = np.random.default_rng(key).standard_normal((2, cells, len(parts)))
+        return self.scaled(parts, normal)
+
+    def scaled(
+        self, parts: tuple[Part, ...], normal: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Shifts from standard normal draws of shape (2, ..., T): thresholds first, then values."""
+        sigma_vt_v = np.array([part.sigma_vt_v(self) for part in parts])
+        rel_sigma = np.array([part.rel_sigma(self) for part in parts])
         # A normal factor could turn negative; at 10 % spread a log-normal one differs from it by half a per cent.
         return normal[0] * sigma_vt_v, np.exp(normal[1] * rel_sigma - rel_sigma**2 / 2)
 
