@@ -9,6 +9,8 @@ from scipy.interpolate import PchipInterpolator
 from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
+from prcim.cells.pulsed_read import PulsedRead
+from prcim.cells.registry import CELLS
 from prcim.characterize.engine import Engine
 from prcim.characterize.lut import QUANTILES, SCHEMA, ErrorLUT
 from prcim.characterize.plan import Plan
@@ -21,6 +23,12 @@ from prcim.errors import InputError, RunError
 STEP_RATIO_MIN = 0.4
 #: Half a cell: how far the line may be from its steady state when a read ends. Assumption.
 SETTLE_ERROR_MAX_MAC = 1.0
+#: Where the read noise of each kind of read comes from.
+NOISE_SOURCES = {
+    "steady": "line, load and cells: ngspice .noise; comparator: assumption",
+    "pulsed": "precharge: kT/C; cells: density from ngspice .noise over the pulse; comparator: assumption",
+    "charge": "line and select transistors: kT/C; comparator: assumption",
+}
 
 Floats = NDArray[np.float64]
 
@@ -58,24 +66,16 @@ def _build(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataF
     patterns = plan.sampling.patterns
     # The mean over P patterns takes a share of 1/P of the residual variance with it.
     residual = (err - err.mean(axis=1, keepdims=True)) * np.sqrt(patterns / (patterns - 1))
-    read = _read_figures(samples["reads"], mac)
+    read = _read_figures(samples["reads"], samples["chips"], shots, mac)
     read_sigma = np.hypot(read["noise_v"], plan.read.comparator_noise_v) / curve.slope_v
     chip_curves, volt_gain, cell_gain = _chips(samples["chips"], plan, v_bl_v, curve)
-    current_a = samples["cells"].query("status == 'ok'")["i_cell_a"].to_numpy()
-    if len(current_a) < QUANTILES // 16:
+    good_cells = samples["cells"].query("status == 'ok'")
+    value = "c_cell_f" if plan.read.mode == "charge" else "i_cell_a"
+    cell = good_cells[value].to_numpy()
+    if len(cell) < QUANTILES // 16:
         raise RunError("too few read currents of single cells could be simulated; see samples/cells-*.parquet")
     column = engine.column
-    nominal = samples["chips"].query("chip == 0").sort_values("mac")
-    settled_v = PchipInterpolator(nominal["mac"], nominal["v_bl_v"])(samples["reads"]["mac"])
-    settle_error_v = float(np.abs(samples["reads"]["v_end_v"] - settled_v).max())
-    settle_error_mac = np.interp(samples["reads"]["mac"], mac, curve.slope_v)
-    settle_error_mac = np.abs(samples["reads"]["v_end_v"] - settled_v) / settle_error_mac
-    if settle_error_mac.max() > SETTLE_ERROR_MAX_MAC:
-        raise InputError(
-            f"the line is {settle_error_mac.max():.2f} in S from its steady state when the read ends (limit"
-            f" {SETTLE_ERROR_MAX_MAC:g}); raise settle_tau"
-        )
-    t_read_s = engine.plan.make_read().t_read_s(column)
+    settle_error_v = _settle_error_v(samples, curve)
     meta: dict[str, Any] = {
         "schema": SCHEMA,
         "plan_id": plan_id,
@@ -86,17 +86,18 @@ def _build(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataF
         "readout": "none",
         "rows": plan.column.rows,
         "n_used": plan.n_used,
-        "load_ohm": float(f"{engine.load_ohm:.6g}"),
+        "load_ohm": float(f"{column.load_ohm:.6g}"),
         "c_bl_f": float(f"{column.c_bl_f:.6g}"),
-        "t_read_s": float(f"{t_read_s:.6g}"),
-        # How far the line still is from its steady state when the read ends, from a transient of the whole column.
+        "t_read_s": float(f"{engine.read.t_read_s(column):.6g}"),
+        "t_pulse_s": float(f"{engine.read.t_pulse_s:.6g}") if isinstance(engine.read, PulsedRead) else None,
+        # How far the line still is from its steady state when the read-out looks, from transients of whole columns.
         "settle_error_v": float(f"{settle_error_v:.3g}"),
         "step_ratio": round(curve.step_ratio, 4),
         "swing_v": float(f"{curve.v_bl_v[0] - curve.v_bl_v[-1]:.6g}"),
-        "i_cell_a": float(f"{current_a.mean():.6g}"),
-        "rel_sigma_cell": float(f"{current_a.std(ddof=1) / current_a.mean():.6g}"),
+        value: float(f"{cell.mean():.6g}"),
+        "rel_sigma_cell": float(f"{cell.std(ddof=1) / cell.mean():.6g}"),
         "comparator_noise_v": plan.read.comparator_noise_v,
-        "noise_source": "line, load and cells: ngspice .noise; comparator: assumption",
+        "noise_source": NOISE_SOURCES[plan.read.mode],
     }
     return ErrorLUT(
         mac=mac,
@@ -109,7 +110,7 @@ def _build(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataF
         chip_curves=chip_curves,
         chip_volt_gain=volt_gain,
         chip_cell_gain=cell_gain,
-        cell_q=_quantiles((current_a / current_a.mean() - 1)[:, None])[0],
+        cell_q=_quantiles((cell / cell.mean() - 1)[:, None])[0],
         energy_j=read["energy_j"],
         noise_line_v=read["noise_v"],
         v_col=parts.v_col,
@@ -143,13 +144,37 @@ def _cube(shots: pd.DataFrame, plan: Plan, mac: Floats) -> tuple[Floats, NDArray
     return v_bl_v, good
 
 
-def _read_figures(reads: pd.DataFrame, mac: Floats) -> dict[str, Floats]:
-    """Noise and energy, simulated at a few sums, at every sum of the table."""
+def _read_figures(reads: pd.DataFrame, chips: pd.DataFrame, shots: pd.DataFrame, mac: Floats) -> dict[str, Floats]:
+    """Noise, simulated at a few sums, and mean energy at every sum of the table.
+
+    Every shot has an energy. What that of a steady-state shot leaves out (word lines, the cells' own capacitance) is
+    the difference that reads in time make at a few sums of the column without mismatch.
+    """
     if (reads["status"] != "ok").any():
         bad = reads.loc[reads["status"] != "ok", "status"].iloc[0]
         raise RunError(f"a read of the column without mismatch could not be simulated: {bad}")
     at = reads["mac"].to_numpy(dtype=np.float64)
-    return {name: np.interp(mac, at, reads[name].to_numpy()) for name in ("noise_v", "energy_j")}
+    nominal = chips.query("chip == 0").sort_values("mac")
+    left_out_j = reads["energy_j"].to_numpy() - np.interp(at, nominal["mac"], nominal["energy_j"])
+    mean_j = shots.query("status == 'ok'").groupby("mac")["energy_j"].mean().sort_index()
+    energy_j = np.interp(mac, mean_j.index.to_numpy(dtype=np.float64), mean_j.to_numpy()) + np.interp(
+        mac, at, left_out_j
+    )
+    return {"noise_v": np.interp(mac, at, reads["noise_v"].to_numpy()), "energy_j": energy_j}
+
+
+def _settle_error_v(samples: dict[str, pd.DataFrame], curve: TransferCurve) -> float:
+    """How far reads in time are from the column without mismatch as it was characterized, V."""
+    reads, nominal = samples["reads"], samples["chips"].query("chip == 0").sort_values("mac")
+    settled_v = PchipInterpolator(nominal["mac"], nominal["v_bl_v"])(reads["mac"])
+    error_v = np.abs(reads["v_end_v"] - settled_v)
+    error_mac = error_v / np.interp(reads["mac"], curve.mac, curve.slope_v)
+    if error_mac.max() > SETTLE_ERROR_MAX_MAC:
+        raise InputError(
+            f"the line is {error_mac.max():.2f} in S from its steady state when the read ends (limit"
+            f" {SETTLE_ERROR_MAX_MAC:g}); raise settle_tau"
+        )
+    return float(error_v.max())
 
 
 def _chips(chips: pd.DataFrame, plan: Plan, v_bl_v: Floats, curve: TransferCurve) -> tuple[Floats, Floats, Floats]:
@@ -162,22 +187,20 @@ def _chips(chips: pd.DataFrame, plan: Plan, v_bl_v: Floats, curve: TransferCurve
     if (chips["status"] != "ok").any():
         bad = chips.loc[chips["status"] != "ok", "status"].iloc[0]
         raise RunError(f"a column on a shifted die could not be simulated: {bad}")
-    mac, vdd_v = curve.mac, plan.technology.vdd_v
+    mac = curve.mac
     dies = chips.sort_values(["chip", "mac"])["v_bl_v"].to_numpy().reshape(-1, len(mac))
-    drop_v = vdd_v - dies
-    factor = drop_v[1:] / drop_v[0]
     columns = len(v_bl_v)
     curves, volt_gains, cell_gains = [], [], []
-    for index, scale in enumerate(factor):
-        mean = TransferCurve(mac=mac, v_bl_v=vdd_v - (vdd_v - curve.v_bl_v) * scale)
+    for index, die_v in enumerate(dies[1:]):
+        mean = TransferCurve(mac=mac, v_bl_v=_on_die(curve.v_bl_v, die_v, dies[0], plan))
         gain = float(np.interp(0.0, mac, mean.slope_v) / np.interp(0.0, mac, curve.slope_v))
         if plan.reference.kind == "replica":
             rng = np.random.default_rng((plan.seed, Stream.REPLICA, index))
             # Replicas come from the half of the bank that the die belongs to, so no column stands in both halves.
-            first, last = (0, columns // 2) if index < len(factor) // 2 else (columns // 2, columns)
+            first, last = (0, columns // 2) if index < len(dies[1:]) // 2 else (columns // 2, columns)
             chosen = rng.integers(first, last, plan.reference.replicas)
             pattern = rng.integers(0, v_bl_v.shape[1], plan.reference.replicas)
-            replica_v = vdd_v - (vdd_v - v_bl_v[chosen, pattern].mean(axis=0)) * scale
+            replica_v = _on_die(v_bl_v[chosen, pattern].mean(axis=0), die_v, dies[0], plan)
             reference = TransferCurve(mac=mac, v_bl_v=replica_v)
             volt_gains.append(gain)
             cell_gains.append(1.0)
@@ -187,6 +210,20 @@ def _chips(chips: pd.DataFrame, plan: Plan, v_bl_v: Floats, curve: TransferCurve
             cell_gains.append(gain)
         curves.append(reference.mac_at(mean.v_bl_v) - mac)
     return np.array(curves), np.array(volt_gains), np.array(cell_gains)
+
+
+def _on_die(v_bl_v: Floats, die_v: Floats, nominal_v: Floats, plan: Plan) -> Floats:
+    """A transfer curve moved to a die, by what the die does to the column without mismatch.
+
+    A line that only falls from the supply falls by a factor more at each sum. A balanced one (two lines, or charge)
+    passes its rest voltage in the middle, where a factor says nothing: there the whole swing is scaled, and what the
+    die adds to the scaled nominal curve is added.
+    """
+    if plan.read.mode != "charge" and len(CELLS[plan.column.cell].bit_lines) == 1:
+        vdd_v = plan.technology.vdd_v
+        return vdd_v - (vdd_v - v_bl_v) * ((vdd_v - die_v) / (vdd_v - nominal_v))
+    scale = (die_v[0] - die_v[-1]) / (nominal_v[0] - nominal_v[-1])
+    return np.asarray(v_bl_v * scale + (die_v - nominal_v * scale))
 
 
 def _quantiles(values: Floats) -> Floats:

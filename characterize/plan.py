@@ -9,8 +9,12 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from prcim.cells.charge_read import ChargeRead
 from prcim.cells.column import Column
 from prcim.cells.mismatch import Mismatch
+from prcim.cells.part import Part
+from prcim.cells.pulsed_read import PulsedRead
+from prcim.cells.read import Read
 from prcim.cells.registry import CELLS
 from prcim.cells.steady_read import SteadyRead
 from prcim.cells.technology import Technology, own_technology
@@ -28,9 +32,9 @@ from prcim.errors import InputError
 from prcim.spice.library import read_library
 
 #: Goes up whenever a deck changes, so that samples of the old deck are never mixed with those of the new one.
-DECK_VERSION = 1
+DECK_VERSION = 2
 #: Goes up whenever draws or the arithmetic of the table change.
-TABLE_VERSION = 2
+TABLE_VERSION = 3
 #: Supply, V, and temperature, degrees Celsius, at which a fixed reference is trimmed.
 NOMINAL = (1.1, 27.0)
 
@@ -61,6 +65,11 @@ class Plan(Section):
     def _consistent(self) -> Self:
         if self.column.cell not in CELLS:
             raise ValueError(f"column.cell is {self.column.cell!r}; known cells are: {', '.join(CELLS)}")
+        if self.read.mode not in CELLS[self.column.cell].reads:
+            raise ValueError(
+                f"read.mode is {self.read.mode!r}; a cell {self.column.cell!r} is read by:"
+                f" {', '.join(CELLS[self.column.cell].reads)}"
+            )
         if not 2 <= self.column.rows <= 1024:
             raise ValueError(f"column.rows is {self.column.rows}; a column has 2 to 1024 rows")
         if not 1 <= self.n_used <= self.column.rows:
@@ -79,7 +88,8 @@ class Plan(Section):
             )
         # These check themselves.
         self.make_mismatch()
-        self.make_read()
+        if self.read.mode != "pulsed":
+            self.make_read()
         return self
 
     @property
@@ -97,35 +107,54 @@ class Plan(Section):
         """The technology that the plan names.
 
         Raises:
-            InputError: its model file is missing, or lacks a model.
+            InputError: its model file, or a section or model of it, is missing or of no use.
         """
         t = self.technology
         if t.models is None or t.nmos is None or t.pmos is None:
-            return own_technology(flavour=t.flavour, vdd_v=t.vdd_v, temp_c=t.temp_c)
-        library = read_library(Path(t.models))
-        return Technology(library=library, nmos=t.nmos, pmos=t.pmos, vdd_v=t.vdd_v, temp_c=t.temp_c)
+            return own_technology(flavour=t.flavour, vdd_v=t.vdd_v, temp_c=t.temp_c, corner=t.corner)
+        return Technology(
+            library=read_library(Path(t.models), t.section),
+            nmos=t.nmos,
+            pmos=t.pmos,
+            vdd_v=t.vdd_v,
+            temp_c=t.temp_c,
+            corner=t.corner,
+            subckt=t.subckt,
+            size_unit_m=t.size_unit_m,
+        )
 
     def make_mismatch(self) -> Mismatch:
         """The spreads that the plan names."""
         return Mismatch(**self.mismatch.model_dump(exclude={"load_rel_sigma"}))
 
-    def make_read(self) -> SteadyRead:
-        """The read that the plan names."""
-        return SteadyRead(v_wl_v=self.read.v_wl_v, settle_tau=self.read.settle_tau)
+    def make_read(self, t_pulse_s: float = 0.0) -> Read:
+        """The read that the plan names.
 
-    def make_column(self, load_ohm: float) -> Column:
-        """The column that the plan names, with a load that was found for its swing."""
+        Args:
+            t_pulse_s: length of a pulse that was found for the plan's swing, s; other reads have none.
+        """
+        match self.read.mode:
+            case "steady":
+                return SteadyRead(v_wl_v=self.read.v_wl_v, settle_tau=self.read.settle_tau)
+            case "pulsed":
+                return PulsedRead(v_wl_v=self.read.v_wl_v, t_pulse_s=t_pulse_s)
+            case "charge":
+                return ChargeRead(v_wl_v=self.read.v_wl_v, t_settle_s=self.read.t_settle_s)
+
+    def make_column(self, load: Part, load_ohm: float) -> Column:
+        """The column that the plan names, with a load that was found for it."""
         c = self.column
         return Column(
             technology=self.make_technology(),
             cell=CELLS[c.cell](),
             rows=c.rows,
             n_used=self.n_used,
+            load=load,
             load_ohm=load_ohm,
-            load_rel_sigma=self.mismatch.load_rel_sigma,
             c_bl_cell_f=c.c_bl_cell_f,
             c_bl_fixed_f=c.c_bl_fixed_f,
             r_bl_row_ohm=c.r_bl_row_ohm,
+            r_vss_row_ohm=c.r_vss_row_ohm,
         )
 
     def changed(self, settings: list[str]) -> "Plan":

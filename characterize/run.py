@@ -16,10 +16,10 @@ import pandas as pd
 from prcim.characterize.build import build_lut
 from prcim.characterize.chunk import Chunk, chunks
 from prcim.characterize.engine import Engine
-from prcim.characterize.load import size_load
 from prcim.characterize.lut import ErrorLUT, load_lut
 from prcim.characterize.plan import Plan, plan_id
 from prcim.characterize.samples import read_chunk, read_samples, write_chunk
+from prcim.characterize.size import size
 from prcim.errors import RunError
 from prcim.files import lock_folder, write_text
 from prcim.spice.ngspice import Ngspice
@@ -81,8 +81,8 @@ def run_plan(
             # Half-written by a run that was killed; ours is the only one here.
             scratch.unlink()
         work = chunks(plan)
-        load_ohm = size_load(plan, ngspice, timeout_s=timeout_s)
-        engine = Engine(plan=plan, plan_id=identity, ngspice=ngspice, load_ohm=load_ohm, timeout_s=timeout_s)
+        column, read = size(plan, ngspice, timeout_s=timeout_s)
+        engine = Engine(plan=plan, plan_id=identity, ngspice=ngspice, column=column, read=read, timeout_s=timeout_s)
         resumed = _simulate_missing(engine, folder, work, executor, workers, progress)
         samples = read_samples(folder, work, plan_id=identity)
         lut = build_lut(plan, identity, engine, samples, f"ngspice-{ngspice.version}")

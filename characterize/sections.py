@@ -21,6 +21,10 @@ class TechnologyPlan(Section):
     models: str | None = None
     nmos: str | None = None
     pmos: str | None = None
+    section: str | None = None
+    subckt: bool = False
+    size_unit_m: Annotated[float, Field(gt=0, le=1)] = 1.0
+    corner: Literal["tt", "ff", "ss", "fs", "sf"] = "tt"
     vdd_v: float = 1.1
     temp_c: float = 27.0
 
@@ -29,6 +33,8 @@ class TechnologyPlan(Section):
         given = [self.models is not None, self.nmos is not None, self.pmos is not None]
         if any(given) and not all(given):
             raise ValueError("models, nmos and pmos belong together: give all three or none")
+        if not any(given) and (self.section is not None or self.subckt or self.size_unit_m != 1):
+            raise ValueError("section, subckt and size_unit_m say how to read models: give models, nmos and pmos too")
         return self
 
 
@@ -51,15 +57,19 @@ class ColumnPlan(Section):
     c_bl_cell_f: Positive = 0.3e-15
     c_bl_fixed_f: Positive = 20e-15
     r_bl_row_ohm: Positive = 2.0
+    r_vss_row_ohm: Annotated[float, Field(ge=0)] = 0.0
 
 
 class ReadPlan(Section):
-    """The steady-state read; the load follows from the swing."""
+    """The read: against a load that follows from the swing, with a pulse that does, or by charge."""
 
-    mode: Literal["steady"] = "steady"
+    mode: Literal["steady", "pulsed", "charge"] = "steady"
     v_wl_v: Positive = 0.35
     swing_v: Positive = 0.08
+    load: Literal["resistor", "pmos"] = "resistor"
     settle_tau: float = 7.0
+    t_settle_s: Positive = 1e-9
+    w_switch_m: Annotated[float, Field(ge=80e-9, le=100e-6)] = 1e-6
     comparator_noise_v: Annotated[float, Field(ge=0)] = 1.0e-3
     i_line_max_a: Positive = 2.0e-3
 
