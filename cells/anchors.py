@@ -6,7 +6,7 @@ from types import MappingProxyType
 from prcim.cells.device import DeviceFigures
 from prcim.cells.technology import Technology, own_technology
 
-#: Figures of a reference BSIM4 card of a 65 nm-class bulk process in ngspice-39, W = 1 um, L = 65 nm, 1.1 V, 27 degrees.
+#: Figures of a reference BSIM4 card of a 65 nm-class bulk process in ngspice-39: W = 1 um, L = 65 nm, 1.1 V, 27 C.
 ANCHORS: Mapping[str, DeviceFigures] = MappingProxyType(
     {
         "n": DeviceFigures(

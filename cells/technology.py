@@ -65,8 +65,8 @@ class Technology:
             # ngspice takes a card without a level for one of level 1 and says nothing.
             has = "does not say its level" if card.level is None else f"has level {card.level}"
             raise InputError(
-                f"{self.library.name}: model {name!r} {has}; give a BSIM4 card (level 14 or 54), a BSIM3 card (8 or 49),"
-                " or a sub-circuit with subckt = true (--subckt)"
+                f"{self.library.name}: model {name!r} {has}; give a BSIM4 card (level 14 or 54), a BSIM3 card"
+                " (level 8 or 49), or a sub-circuit with subckt = true (--subckt)"
             )
 
     def _check_subckt(self, name: str) -> None:
