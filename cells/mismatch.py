@@ -2,12 +2,15 @@
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prcim.cells.part import Part
 from prcim.errors import InputError
+
+if TYPE_CHECKING:
+    from prcim.cells.part import Part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +65,7 @@ class Mismatch:
         return math.sqrt(2) * self.sigma_vt_v(w_m, l_m)
 
     def draw_local(
-        self, parts: tuple[Part, ...], cells: int, key: tuple[int, ...]
+        self, parts: "tuple[Part, ...]", cells: int, key: tuple[int, ...]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Shifts of every part of `cells` cells.
 
@@ -79,7 +82,7 @@ class Mismatch:
         return self.scaled(parts, normal)
 
     def scaled(
-        self, parts: tuple[Part, ...], normal: NDArray[np.float64]
+        self, parts: "tuple[Part, ...]", normal: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Shifts from standard normal draws of shape (2, ..., T): thresholds first, then values."""
         sigma_vt_v = np.array([part.sigma_vt_v(self) for part in parts])
