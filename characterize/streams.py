@@ -11,3 +11,4 @@ class Stream(IntEnum):
     CHIP = 3
     CELL = 4
     REPLICA = 5
+    AMPLIFIER = 6
