@@ -57,7 +57,8 @@ class MajoritySum(torch.autograd.Function):
 class CodeSum(torch.autograd.Function):
     """Codes of n-bit read-outs, summed over the groups of an output.
 
-    Forward: `sum_g level[clip(floor((S + error - first threshold) / step))]`, in integers. Backward: the gradient of
+    Forward: `sum_g level[clip(floor((S + error - first threshold) / step))]`, in integers; with a comparator for each
+    threshold, the number of thresholds that S + error + its own offset reaches. Backward: the gradient of
     the sum passes to every column whose code is not at the end of its range.
     """
 
@@ -71,7 +72,12 @@ class CodeSum(torch.autograd.Function):
         half = 2**adc.bits // 2
         number = torch.div(z, adc.step * UNIT, rounding_mode="floor")
         ctx.save_for_backward(x, weight, (number >= -half) & (number < half))
-        code = adc.first_threshold(n_used) + adc.step // 2 + adc.step * number.clamp(-half, half - 1)
+        number = number.clamp(-half, half - 1)
+        if errors is not None and errors.offsets is not None:
+            number = torch.full_like(z, -half)
+            for j, offset in enumerate(errors.offsets):
+                number += z + offset >= (j - half + 1) * adc.step * UNIT
+        code = adc.first_threshold(n_used) + adc.step // 2 + adc.step * number
         return code.to(torch.int32).sum(1).to(x.dtype)
 
     @staticmethod

@@ -11,7 +11,7 @@ purpose  word 0                          word 1               word 2            
 ======== =============================== ==================== =================== ==============
 CHIP     die of the half, from 0         0                    0                   0
 COLUMN   group * blocks + channel // 8   0                    0                   0
-OFFSET   same                            0                    0                   0
+OFFSET   same                            comparator           0                   0
 RESIDUAL same                            digest, low half     digest, high half   0
 READ     same                            position             image               read
 ======== =============================== ==================== =================== ==============
@@ -70,10 +70,11 @@ def per_channel(draws: Tensor, channels: int) -> Tensor:
     return draws.flatten(-2)[..., :channels]
 
 
-def column_draws(key: tuple[int, int], *, groups: int, channels: int) -> Tensor:
+def column_draws(key: tuple[int, int], *, groups: int, channels: int, comparator: int = 0) -> Tensor:
     """One 16-bit draw for each physical column, int64, shape (groups, channels)."""
     zero = torch.zeros((), dtype=torch.int64)
-    return per_channel(draws16((column_blocks(groups=groups, channels=channels), zero, zero, zero), key), channels)
+    counter = (column_blocks(groups=groups, channels=channels), zero + comparator, zero, zero)
+    return per_channel(draws16(counter, key), channels)
 
 
 def digest(inputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -85,7 +85,9 @@ class ColumnLinear(nn.Module):
         """X (B, inputs), +-1 -> (B, outputs), +-1; without a chip there are no errors."""
         x = x.unflatten(1, (self.groups, self.n_used))
         weight = sign(self.weight).unflatten(1, (self.groups, self.n_used))
-        errors = None if chip is None else chip.layer(self.index, groups=self.groups, channels=self.outputs)
+        count = self.readout.comparators if isinstance(self.readout, Adc) else 1
+        sizes = {"groups": self.groups, "channels": self.outputs, "comparators": count}
+        errors = None if chip is None else chip.layer(self.index, **sizes)
         if isinstance(self.readout, Adc):
             total: Tensor = CodeSum.apply(x, weight, self.readout, errors, reads)  # type: ignore[no-untyped-call]
             return sign(self.norm(total))

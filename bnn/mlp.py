@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ class MlpSpec:
         readout: "majority" or "adc".
         amplifier_w_m: width of the comparator's input transistors, m.
         dac_bits: bits of the reference DAC of a majority read-out.
-        adc_bits, adc_step: bits and step in S of an ADC.
+        adc_bits, adc_step, adc_kind: bits, step in S and kind ("sar" or "flash") of an ADC.
     """
 
     inputs: int
@@ -40,6 +40,7 @@ class MlpSpec:
     dac_bits: int = 5
     adc_bits: int = 5
     adc_step: int = 4
+    adc_kind: Literal["sar", "flash"] = "sar"
 
     def check_table(self, rows: int, n_used: int) -> None:
         """Refuses a table of other columns than the network is cut into.
@@ -58,7 +59,7 @@ class MlpSpec:
         """The read-out."""
         amplifier = SenseAmplifier(w_m=self.amplifier_w_m)
         if self.readout == "adc":
-            return Adc(amplifier=amplifier, bits=self.adc_bits, step=self.adc_step)
+            return Adc(amplifier=amplifier, bits=self.adc_bits, step=self.adc_step, kind=self.adc_kind)
         return Majority(amplifier=amplifier, dac_bits=self.dac_bits)
 
 

@@ -64,9 +64,9 @@ class VirtualChip:
     seed: int = 0
     half: Half = "evaluate"
 
-    def layer(self, index: int, *, groups: int, channels: int) -> "LayerErrors":
+    def layer(self, index: int, *, groups: int, channels: int, comparators: int = 1) -> "LayerErrors":
         """The chip's columns that hold one layer."""
-        return LayerErrors(chip=self, index=index, groups=groups, channels=channels)
+        return LayerErrors(chip=self, index=index, groups=groups, channels=channels, comparators=comparators)
 
     def key(self, purpose: Purpose, layer: int = 0) -> tuple[int, int]:
         """Key of a stream of this chip; chips that train and chips that judge share none."""
@@ -101,11 +101,18 @@ class LayerErrors:
         index: number of the layer in the network.
         groups: columns that one output is cut into.
         channels: outputs.
+        comparators: of each column. The offset of a single one is an error like any other; those of several are kept
+            apart, since each acts on a threshold of its own.
+
+    Attributes:
+        offsets: of the comparators where there are several, int32, shape (comparators, groups, channels), else None.
+            Independent draws have them in their total.
     """
 
-    def __init__(self, *, chip: VirtualChip, index: int, groups: int, channels: int) -> None:
+    def __init__(self, *, chip: VirtualChip, index: int, groups: int, channels: int, comparators: int = 1) -> None:
         self._chip, self._index, self._groups, self._channels = chip, index, groups, channels
         tables = chip.tables
+        self.offsets: Tensor | None = None
         size = tables.n_used + 1
         shape = (groups, channels, size)
         if chip.model == "column":
@@ -115,9 +122,15 @@ class LayerErrors:
             # A 16-bit draw times the number of curves, over 2^16: an index without division.
             bank = _times(tables.bank, tables.cell_gain[die])
             static = bank[first + (draws * (last - first) >> 16)] + tables.chips[die]
-            draws = column_draws(chip.key(Purpose.OFFSET, index), groups=groups, channels=channels)
-            offset = _times(tables.offset, 1 / tables.volt_gain[die])
-            static = static + offset[draws >> (16 - OFFSET_BITS)][..., None]
+            offset, key = _times(tables.offset, 1 / tables.volt_gain[die]), chip.key(Purpose.OFFSET, index)
+            draws = torch.stack(
+                [column_draws(key, groups=groups, channels=channels, comparator=j) for j in range(comparators)]
+            )
+            offsets = offset[draws >> (16 - OFFSET_BITS)]
+            if comparators == 1:
+                static = static + offsets[0][..., None]
+            else:
+                self.offsets = offsets
             self._residual = _times(tables.residual, tables.cell_gain[die])
             self._read = _times(tables.read, 1 / tables.volt_gain[die])
         elif chip.model == "mean":

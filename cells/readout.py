@@ -1,7 +1,10 @@
 """Read-outs: what stands at the end of a bit line and turns its voltage into a number."""
 
 from dataclasses import dataclass
-from typing import final
+from typing import Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from prcim.cells.mismatch import Mismatch
 from prcim.errors import InputError
@@ -66,24 +69,33 @@ class Adc:
     """An n-bit code a column; the codes of an output are added digitally.
 
     Attributes:
-        amplifier: the comparator; one offset shifts all thresholds of a column.
+        amplifier: the comparator, or each of them.
         bits: bits of the code.
         step: distance of neighbouring thresholds in S, even; 2 resolves every sum.
+        kind: "sar" compares `bits` times with one comparator, whose offset shifts all thresholds of a column alike;
+            "flash" has one for every threshold, each with an offset of its own, and counts those that are passed.
 
     Example:
         >>> Adc(bits=7, step=2).levels(64)[:3]
         (-128, -126, -124)
+        >>> Adc(bits=4, kind="flash").comparators
+        15
     """
 
     amplifier: SenseAmplifier = SenseAmplifier()
     bits: int = 5
     step: int = 4
+    kind: Literal["sar", "flash"] = "sar"
 
     def __post_init__(self) -> None:
         if not 1 <= self.bits <= 12:
             raise InputError(f"bits is {self.bits}; an ADC has 1 to 12")
         if self.step < 2 or self.step % 2:
             raise InputError(f"step is {self.step}; it must be even and at least 2, since sums differ by 2")
+        if self.kind not in ("sar", "flash"):
+            raise InputError(f"kind is {self.kind!r}; an ADC is 'sar' or 'flash'")
+        if self.kind == "flash" and self.bits > 8:
+            raise InputError(f"bits is {self.bits}; a flash ADC has at most 8, that is 255 comparators")
 
     def first_threshold(self, n_used: int) -> int:
         """The threshold just below code number 0, in S; it lies midway between two sums, as do all the others."""
@@ -94,6 +106,47 @@ class Adc:
         half = 2**self.bits // 2
         first = self.first_threshold(n_used) + self.step // 2
         return tuple(first + self.step * k for k in range(-half, half))
+
+    def thresholds(self, n_used: int) -> tuple[int, ...]:
+        """The 2^bits - 1 thresholds in S, rising."""
+        return tuple(level - self.step // 2 for level in self.levels(n_used)[1:])
+
+    @property
+    def comparators(self) -> int:
+        """Number of comparators."""
+        return 2**self.bits - 1 if self.kind == "flash" else 1
+
+    def draw_offsets_v(self, mismatch: Mismatch, columns: int, key: tuple[int, ...]) -> NDArray[np.float64]:
+        """Offset that each threshold of each column sees, V, shape (columns, 2^bits - 1).
+
+        Args:
+            mismatch: the spreads.
+            columns: number of columns.
+            key: integers that name this draw.
+        """
+        normal = np.random.default_rng(key).standard_normal((columns, self.comparators))
+        offsets_v = self.amplifier.offset_sigma_v(mismatch) * normal
+        return np.array(np.broadcast_to(offsets_v, (columns, 2**self.bits - 1)))
+
+    def codes(self, v_bl_v: NDArray[np.float64], thresholds_v: NDArray[np.float64]) -> NDArray[np.int_]:
+        """Number of the code for a bit-line voltage, which falls as S rises.
+
+        Args:
+            v_bl_v: voltage, any shape.
+            thresholds_v: voltage of every threshold in the order of `thresholds`, offset and noise included, V, shape
+                (..., 2^bits - 1). Offsets can bring neighbours out of order: a flash then still counts, a SAR, whose
+                comparator is one and the same, never sees that.
+        """
+        passed = np.asarray(v_bl_v)[..., None] < thresholds_v
+        if self.kind == "flash":
+            return np.asarray(passed.sum(axis=-1))
+        code = np.zeros(passed.shape[:-1], dtype=np.int_)
+        for bit in reversed(range(self.bits)):
+            # The threshold below code number c is entry c - 1.
+            trial = code + (1 << bit)
+            reached = np.take_along_axis(passed, trial[..., None] - 1, axis=-1)[..., 0]
+            code = np.where(reached, trial, code)
+        return code
 
     @property
     def name(self) -> str:

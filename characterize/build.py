@@ -181,8 +181,9 @@ def _chips(chips: pd.DataFrame, plan: Plan, v_bl_v: Floats, curve: TransferCurve
     """Curves that whole dies share, and two gains of each die: of a voltage error, and of its cells.
 
     A die shifts the mean column by the factor that it shifts the column without mismatch by. Its thresholds come from
-    the mean curve at nominal conditions (`ideal`), or from the mean of replica columns on the same die (`replica`):
-    columns of the bank, so with mismatch of their own. All columns of a die share one reference.
+    the mean curve at nominal conditions (`ideal`), from that curve shifted to the die's own middle as far as a trim
+    allows (`trimmed`), or from the mean of replica columns on the same die (`replica`): columns of the bank, so with
+    mismatch of their own. All columns of a die share one reference.
     """
     if (chips["status"] != "ok").any():
         bad = chips.loc[chips["status"] != "ok", "status"].iloc[0]
@@ -205,7 +206,12 @@ def _chips(chips: pd.DataFrame, plan: Plan, v_bl_v: Floats, curve: TransferCurve
             volt_gains.append(gain)
             cell_gains.append(1.0)
         else:
-            reference = curve
+            shift_v = 0.0
+            if plan.reference.kind == "trimmed":
+                # At the conditions of the plan, on the mean column of the die, in the middle of the sums.
+                middle_v = [float(np.interp(0.0, mac, v)) for v in (mean.v_bl_v, curve.v_bl_v)]
+                shift_v = plan.make_trim().realised_v(middle_v[0] - middle_v[1])
+            reference = TransferCurve(mac=mac, v_bl_v=curve.v_bl_v + shift_v)
             volt_gains.append(1.0)
             cell_gains.append(gain)
         curves.append(reference.mac_at(mean.v_bl_v) - mac)

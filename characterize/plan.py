@@ -4,17 +4,20 @@ import hashlib
 import json
 import tomllib
 from importlib.resources import files
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from prcim.cells.cell import Cell
 from prcim.cells.charge_read import ChargeRead
 from prcim.cells.column import Column
 from prcim.cells.mismatch import Mismatch
 from prcim.cells.part import Part
 from prcim.cells.pulsed_read import PulsedRead
 from prcim.cells.read import Read
+from prcim.cells.reference import Trim
 from prcim.cells.registry import CELLS
 from prcim.cells.steady_read import SteadyRead
 from prcim.cells.technology import Technology, own_technology
@@ -35,8 +38,10 @@ from prcim.spice.library import read_library
 DECK_VERSION = 2
 #: Goes up whenever draws or the arithmetic of the table change.
 TABLE_VERSION = 3
-#: Supply, V, and temperature, degrees Celsius, at which a fixed reference is trimmed.
-NOMINAL = (1.1, 27.0)
+#: Begins a setting of one of the cell's sizes, as in sizes.w_access_m=1e-7.
+SIZES = "sizes."
+#: Corner, supply, V, and temperature, degrees Celsius, at which fixed thresholds are found.
+NOMINAL = ("tt", 1.1, 27.0)
 
 
 class Plan(Section):
@@ -80,13 +85,16 @@ class Plan(Section):
             raise ValueError(
                 f"read.swing_v is {self.read.swing_v} V; it must be below vdd_v, {self.technology.vdd_v} V"
             )
-        nominal = (self.technology.vdd_v, self.technology.temp_c) == NOMINAL
+        conditions = self.technology
+        nominal = (conditions.corner, conditions.vdd_v, conditions.temp_c) == NOMINAL
         if self.reference.kind == "ideal" and not nominal:
             raise ValueError(
-                f"reference.kind is 'ideal', fixed voltages found at {NOMINAL[0]} V and {NOMINAL[1]:.0f} degrees;"
-                " away from there use 'replica'"
+                f"reference.kind is 'ideal', fixed voltages found at the corner {NOMINAL[0]}, {NOMINAL[1]} V and"
+                f" {NOMINAL[2]:.0f} degrees; away from there use 'replica' or 'trimmed'"
             )
         # These check themselves.
+        _ = self.make_cell().parts
+        self.make_trim()
         self.make_mismatch()
         if self.read.mode != "pulsed":
             self.make_read()
@@ -123,9 +131,26 @@ class Plan(Section):
             size_unit_m=t.size_unit_m,
         )
 
+    def make_cell(self) -> Cell:
+        """The cell that the plan names, with its sizes.
+
+        Raises:
+            InputError: it has no size of that name, or the size is not one.
+        """
+        kind = CELLS[self.column.cell]
+        known = list(signature(kind).parameters)
+        for name in self.column.sizes:
+            if name not in known:
+                raise InputError(f"column.sizes.{name} is not a size of cell {self.column.cell!r}: {', '.join(known)}")
+        return kind(**self.column.sizes)
+
     def make_mismatch(self) -> Mismatch:
         """The spreads that the plan names."""
         return Mismatch(**self.mismatch.model_dump(exclude={"load_rel_sigma"}))
+
+    def make_trim(self) -> Trim:
+        """The trim that the plan names."""
+        return Trim(bits=self.reference.trim_bits, range_v=self.reference.trim_range_v)
 
     def make_read(self, t_pulse_s: float = 0.0) -> Read:
         """The read that the plan names.
@@ -146,7 +171,7 @@ class Plan(Section):
         c = self.column
         return Column(
             technology=self.make_technology(),
-            cell=CELLS[c.cell](),
+            cell=self.make_cell(),
             rows=c.rows,
             n_used=self.n_used,
             load=load,
@@ -166,6 +191,9 @@ class Plan(Section):
         data = self.model_dump()
         for setting in settings:
             key, equals, text = setting.partition("=")
+            if equals and key.startswith(SIZES):
+                data["column"]["sizes"] = {**data["column"]["sizes"], key.removeprefix(SIZES): _value(text)}
+                continue
             places = [p for p in _leaves(data) if key in (p[-1], ".".join(p))]
             if not equals or len(places) != 1:
                 known = ", ".join(".".join(p) for p in _leaves(data))

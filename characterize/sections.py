@@ -54,6 +54,7 @@ class ColumnPlan(Section):
     cell: str = "8t"
     rows: int = 64
     n_used: int | None = None
+    sizes: dict[str, Positive] = {}  # noqa: RUF012
     c_bl_cell_f: Positive = 0.3e-15
     c_bl_fixed_f: Positive = 20e-15
     r_bl_row_ohm: Positive = 2.0
@@ -75,10 +76,12 @@ class ReadPlan(Section):
 
 
 class ReferencePlan(Section):
-    """Where thresholds come from: fixed voltages, or the mean of replica columns, one set a die for all its columns."""
+    """Where thresholds come from: fixed voltages, these trimmed on each die, or the mean of a die's replica columns."""
 
-    kind: Literal["ideal", "replica"] = "replica"
+    kind: Literal["ideal", "trimmed", "replica"] = "replica"
     replicas: Annotated[int, Field(ge=1)] = 16
+    trim_bits: int = 6
+    trim_range_v: float = 0.1
 
 
 class SamplingPlan(Section):

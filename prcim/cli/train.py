@@ -39,6 +39,13 @@ MILDER = ("8t-64-wl45", "8t-64-wl60")
 @click.option("--dac-bits", type=click.IntRange(0, 10), default=5, show_default=True, help="Threshold DAC, majority.")
 @click.option("--adc-bits", type=click.IntRange(1, 12), default=5, show_default=True, help="Bits of an ADC.")
 @click.option("--adc-step", type=click.IntRange(2, 64), default=4, show_default=True, help="Its step in S, even.")
+@click.option(
+    "--adc-kind",
+    type=click.Choice(["sar", "flash"]),
+    default="sar",
+    show_default=True,
+    help="One comparator for all thresholds, or one for each.",
+)
 @click.option("--width", type=click.IntRange(1, 65536), default=256, show_default=True, help="Width of hidden layers.")
 @click.option("--hidden", type=click.IntRange(1, 64), default=3, show_default=True, help="Hidden layers on columns.")
 @click.option("--epochs", type=click.IntRange(1, 100_000), default=60, show_default=True, help="Epochs of each stage.")
@@ -58,6 +65,7 @@ def command(
     dac_bits: int,
     adc_bits: int,
     adc_step: int,
+    adc_kind: Literal["sar", "flash"],
     width: int,
     hidden: int,
     epochs: int,
@@ -107,6 +115,7 @@ def command(
             dac_bits=dac_bits,
             adc_bits=adc_bits,
             adc_step=adc_step,
+            adc_kind=adc_kind,
         )
         spec.check_table(table.rows, table.n_used)
         # One thread: sums are added in one order whatever the machine, and threads that wait for each other on a busy
