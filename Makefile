@@ -28,12 +28,15 @@ $(shell [ -x $(PY) ] || rm -f .venv/.packages $(READY))
 .DEFAULT_GOAL := help
 # The order of prerequisites is meant: ngspice is looked for before anything long starts.
 .NOTPARALLEL:
-.PHONY: help setup ngspice characterize train test slow check notebooks lint types wheel clean
+.PHONY: help setup ngspice hooks characterize train test slow check notebooks lint types wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: ngspice $(READY) ## ngspice, .venv and the pinned packages (PYTHON=python3.12)
+
+hooks: $(READY) ## install the git hooks: lint, format, types before a commit
+	$(PY) -m pre_commit install --hook-type pre-commit --hook-type pre-push
 
 characterize: ngspice $(READY) ## Monte Carlo in ngspice -> error table, figures (PLAN=8t-64 SET='rows=128 seed=3' JOBS=2)
 	$(PRCIM) characterize '$(PLAN)' $(strip $(foreach s,$(SET),--set '$(s)') $(jobs) $(ARGS))
@@ -63,6 +66,7 @@ notebooks: ngspice $(READY) ## execute every notebook into build/notebooks
 
 lint: $(READY) ## ruff
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
 
 types: $(READY) ## mypy, strict
 	$(PY) -m mypy -p prcim
