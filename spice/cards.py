@@ -51,7 +51,7 @@ def read_cards(text: str) -> tuple[tuple[ModelCard, ...], tuple[SubcktCard, ...]
     subckts: list[SubcktCard] = []
     depth = 0
     for line in logical_lines(text):
-        word, name = [*line.split(), ""][:2]
+        word, name = [*line.split(), "", ""][:2]
         if word == ".subckt":
             depth += 1
             if depth == 1:

@@ -17,6 +17,7 @@ ID = plan_id(PLAN, simulator="ngspice-39")
 OTHER = {
     "seed": 2,
     "technology.flavour": "hp",
+    "technology.corner": "ss",
     "technology.vdd_v": 1.0,
     "technology.temp_c": 85.0,
     "mismatch.a_vt_v_m": 3.6e-9,
@@ -44,7 +45,12 @@ OTHER = {
     "sampling.failures_max": 0.002,
 }
 #: Fields with one value only, and those of a user's model file, which have tests of their own.
-WITHOUT_OTHER = {"name", "column.cell", "read.mode", "technology.models", "technology.nmos", "technology.pmos"}
+WITHOUT_OTHER = {
+    "name",
+    "column.cell",
+    "read.mode",
+    *(f"technology.{name}" for name in ("models", "nmos", "pmos", "section", "subckt", "size_unit_m")),
+}
 
 
 def leaves(data: dict[str, Any], prefix: str = "") -> set[str]:
