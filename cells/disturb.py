@@ -3,15 +3,20 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from prcim.cells.bench import SOLVER, Shifts, bench, held, latch_names, pass_gate, waiting_v
+from prcim.cells.bench import SOLVER, Shifts, bench, pass_gate, waiting_v
 from prcim.cells.cell import Cell
+from prcim.cells.mismatch import Mismatch
 from prcim.cells.technology import Technology
 from prcim.errors import InputError
 from prcim.spice.deck import Deck
 from prcim.spice.outcome import Outcome
 
-#: Step of the bit-line voltage, V.
-STEP_V = 0.005
+#: Range of the node that stores 1, as fractions of the supply; the point of no return lies inside.
+START, STOP, STEPS = 0.96, 0.36, 60
+#: Gain by which the bit line follows, ohm: an error of 1 nA, where the cell's currents are microamperes.
+GAIN_OHM = 1e9
+#: Where the solver looks for the first bit-line voltage: this far below the word line, V.
+BELOW_V = 0.5
 
 
 def disturbed_bit(cell: Cell) -> int | None:
@@ -28,10 +33,15 @@ def disturbed_bit(cell: Cell) -> int | None:
 
 
 def disturb_deck(technology: Technology, cell: Cell, shifts: Shifts, *, v_wl_v: float) -> Deck:
-    """A deck in which the first bit line of many cells falls from the supply to ground, on the side that stores 1.
+    """A deck that finds the bit-line voltages at which many cells lose their bits.
 
-    The word line is on and the second bit line stays at the supply, where it does most to raise the other node. The
-    sweep is a slow read that lasts for ever: a cell that survives it survives every pulse.
+    The word line is on, the second bit line stays at the supply, where it does most to raise the other node. To sweep
+    the bit line down would not do: Newton's method fails at the first cell that flips, and starts all cells anew.
+    Here the node that stores 1 is lowered step by step and each cell's own bit line is moved to where the node needs no
+    current, so that every point has one solution. That voltage has a minimum: from there on the node falls by itself.
+
+    It is a read that lasts for ever; a cell that survives it survives every pulse. A trip voltage below ground belongs
+    to a cell that no bit line between ground and the supply can disturb.
 
     Args:
         technology, cell: the cell.
@@ -41,34 +51,59 @@ def disturb_deck(technology: Technology, cell: Cell, shifts: Shifts, *, v_wl_v: 
     Raises:
         InputError: a read of this cell does not touch its latch.
     """
-    bit = disturbed_bit(cell)
+    line, bit = cell.bit_lines[0], disturbed_bit(cell)
     if bit is None:
-        raise InputError(f"a read of {cell.name} does not connect its latch with a bit line; nothing is disturbed")
-    vdd_v = technology.vdd_v
+        raise InputError(f"a read of {cell.name} does not connect its latch with a bit line; it disturbs nothing")
+    vdd_v, node = technology.vdd_v, pass_gate(cell, line)
     level_v = waiting_v(cell, vdd_v, v_bl_v=vdd_v)
     level_v |= {name: v_wl_v * level for name, level in zip(cell.word_lines, cell.levels(1, 0), strict=True)}
-    circuit = bench("prcim read disturb", technology, cell, shifts, bit=bit, level_v=level_v)
-    sweep = f"dc v{cell.bit_lines[0]} {vdd_v:.9g} 0 {-vdd_v / _steps(vdd_v):.9g}"
-    return Deck(netlist=f"{circuit}\n{SOLVER}", save=tuple(latch_names(cell, len(shifts[0]))), analyses=(sweep,))
+    # The nodesets of the bench are those of a cell at rest; a later one of the same node counts.
+    start_v = START * vdd_v
+    del level_v[line]
+    circuit = bench("prcim read disturb", technology, cell, shifts, bit=bit, level_v=level_v, own=(line,))
+    circuit.V("high", "high", 0, f"{start_v:.9g}")
+    cells = range(len(shifts[0]))
+    followers = "".join(
+        f"vf{i} x{i}.{node} high 0\nhf{i} {line}{i} 0 vf{i} {-GAIN_OHM:g}\n"
+        f".nodeset v(x{i}.{node})={start_v:.6g} v({line}{i})={v_wl_v - BELOW_V:.6g}\n"
+        for i in cells
+    )
+    step_v = (STOP - START) / STEPS * vdd_v
+    return Deck(
+        netlist=f"{circuit}\n{followers}{SOLVER}",
+        save=tuple(f"v({line}{i})" for i in cells),
+        # Half a step more, or rounding may cost the last point.
+        analyses=(f"dc vhigh {start_v:.9g} {STOP * vdd_v + step_v / 2:.9g} {step_v:.9g}",),
+    )
 
 
-def trip_voltages(technology: Technology, cell: Cell, outcome: Outcome, *, cells: int) -> NDArray[np.float64] | None:
+def trip_voltages(cell: Cell, outcome: Outcome, *, cells: int) -> NDArray[np.float64]:
     """Bit-line voltage at which each cell of `disturb_deck` loses its bit, V, shape (cells,).
 
-    The middle of the step in which it does; minus infinity for a cell that survives a line at ground, plus infinity
-    for one that loses its bit with the line at the supply. None when the sweep did not reach its end.
+    NaN where the sweep ended early or saw no minimum.
     """
-    vdd_v, bit = technology.vdd_v, disturbed_bit(cell)
-    points = _steps(vdd_v) + 1
-    if bit is None or any(len(outcome.values.get(name, ())) != points for name in latch_names(cell, cells)):
-        return None
-    alive = held(cell, outcome.values, bit=bit, cells=cells)
-    first = np.argmin(alive, axis=1)
-    trip_v = vdd_v * (1 - (first - 0.5) / (points - 1))
-    trip_v[first == 0] = np.inf
-    trip_v[alive.all(axis=1)] = -np.inf
-    return trip_v
+    lines = [outcome.values.get(f"v({cell.bit_lines[0]}{i})", np.empty(0)) for i in range(cells)]
+    if any(len(line) < STEPS for line in lines):
+        return np.full(cells, np.nan)
+    line_v = np.array(lines)
+    lowest = line_v.argmin(axis=1)
+    inside = (lowest > 0) & (lowest < line_v.shape[1] - 1)
+    found: NDArray[np.float64] = np.where(inside, line_v.min(axis=1), np.nan)
+    return found
 
 
-def _steps(vdd_v: float) -> int:
-    return round(vdd_v / STEP_V)
+def one_by_one(cell: Cell, mismatch: Mismatch) -> Shifts:
+    """Shifts of 1 + 4 T cells: none, then each part's threshold and value up and down by one standard deviation."""
+    parts = len(cell.parts)
+    normal = np.zeros((2, 1 + 4 * parts, parts))
+    for part in range(parts):
+        for kind in (0, 1):
+            first = 1 + 4 * part + 2 * kind
+            normal[kind, first, part], normal[kind, first + 1, part] = 1, -1
+    return mismatch.scaled(cell.parts, normal)
+
+
+def first_order(trip_v: NDArray[np.float64]) -> tuple[float, float]:
+    """Nominal value and standard deviation from what `one_by_one` gave, by linear propagation of every shift."""
+    up, down = trip_v[1::2], trip_v[2::2]
+    return float(trip_v[0]), float(np.sqrt(np.sum(((up - down) / 2) ** 2)))

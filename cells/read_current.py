@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from PySpice.Spice.Netlist import Circuit
 
-from prcim.cells.bench import SOLVER, Shifts, bench, driven, latch_names, waiting_v
+from prcim.cells.bench import SOLVER, Shifts, bench, latch_names, stepped, waiting_v
 from prcim.cells.cell import Cell
 from prcim.cells.technology import Technology
 from prcim.errors import InputError
@@ -53,7 +53,7 @@ def read_current_sweep(
     """
     circuit, levels = _bench(technology, cell, shifts, v_bl_v=v_bl_v, weight=weight)
     circuit.V("point", "point", 0, 0)
-    drivers = "".join(driven(name, [level * v for v in v_wl_v]) for name, level in levels.items())
+    drivers = "".join(stepped(name, [level * v for v in v_wl_v]) for name, level in levels.items())
     names = _names(cell, len(shifts[0]))
     save = (*names, *latch_names(cell, len(shifts[0])))
     sweep = f"dc vpoint 0 {len(v_wl_v) - 1} 1"

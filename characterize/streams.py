@@ -12,3 +12,4 @@ class Stream(IntEnum):
     CELL = 4
     REPLICA = 5
     AMPLIFIER = 6
+    BENCH = 7
