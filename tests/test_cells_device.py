@@ -70,8 +70,11 @@ def test_the_mirror_multiplies_the_current(technology: Technology, kind: Kind) -
 @pytest.mark.parametrize("kind", ["n", "p"])
 @pytest.mark.parametrize("dvt_v", [0.03, -0.03])
 def test_a_source_at_the_gate_does_what_delvto_does(kind: Kind, dvt_v: float) -> None:
-    """Equal to 1e-5 where mobility does not depend on the threshold; on the project's cards, where `ua` and `ub` make
-    it do so, the current differs by up to 3 % (N) and 5 % (P) after 30 mV, which halve the current below threshold."""
+    """Equal to 1e-5 where mobility does not depend on the threshold.
+
+    On the project's cards, where `ua` and `ub` make it do so, the current differs by up to 3 % (N) and 5 % (P) after
+    30 mV, which halve the current below threshold.
+    """
     for technology, rtol in ((simplified(ua="0", ub="0"), 1e-5), (HP, {"n": 0.035, "p": 0.05}[kind])):
         by_parameter_a = currents_a(technology, kind, dvt_v=dvt_v)
         by_source_a = currents_a(replace(technology, gate_sources=True), kind, dvt_v=dvt_v)
@@ -81,9 +84,11 @@ def test_a_source_at_the_gate_does_what_delvto_does(kind: Kind, dvt_v: float) ->
 
 @pytest.mark.parametrize("kind", ["n", "p"])
 def test_mobility_is_less_than_current(kind: Kind) -> None:
-    """`mulu0` acts on the mobility, the mirror on the current: the same only where neither the drift velocity nor the
-    resistance of source and drain limits the current. On the project's cards 10 % more mobility is 1 % (N) and 5 % (P)
-    more current at full drive."""
+    """`mulu0` acts on the mobility, the mirror on the current.
+
+    That is the same only where neither the drift velocity nor the resistance of source and drain limits the current.
+    On the project's cards 10 % more mobility is 1 % (N) and 5 % (P) more current at full drive.
+    """
     free = simplified(ua="0", ub="0", rdsw="0", vsat="1e8")
     by_mobility_a = currents_a(free, kind, factor=1.1)
     by_mirror_a = currents_a(replace(free, gate_sources=True), kind, factor=1.1)

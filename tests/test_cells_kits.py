@@ -67,8 +67,11 @@ def test_a_column_reads(name: str) -> None:
 
 @pytest.mark.parametrize("name", TECHNOLOGIES)
 def test_shifts_reach_the_transistors_of_a_column(name: str) -> None:
-    """A higher threshold or a lower gain lifts the line: of the upper read transistor, which is under-driven, by mV; of
-    the lower one, which is fully on, by tenths; of the latch not at all."""
+    """A higher threshold or a lower gain lifts the line, by as much as the transistor limits the current.
+
+    The upper read transistor is under-driven and does so by millivolts, the lower one is fully on and does so by
+    tenths; the latch not at all.
+    """
     where = column(TECHNOLOGIES[name])
     base = where.nominal_draw()
     base_v = lines_v(where, base)

@@ -30,7 +30,7 @@ def test_levels_that_are_bsim(level: int) -> None:
     ("card", "has"), [("level=1", "has level 1"), ("level=58", "has level 58"), ("vto=0.4", "does not say its level")]
 )
 def test_other_levels(card: str, has: str) -> None:
-    """ngspice takes a card without a level for one of level 1, whose currents mean nothing at 65 nm."""
+    """To ngspice a card without a level is one of level 1, whose currents mean nothing at 65 nm."""
     for nmos, pmos, name in ((card, "level=54", "nch"), ("level=54", card, "pch")):
         with pytest.raises(InputError, match=rf"user\.lib: model '{name}' {has}; give a BSIM4 card \(level 14 or 54\)"):
             technology(f".model nch nmos {nmos}\n.model pch pmos {pmos}\n")

@@ -63,7 +63,10 @@ def test_pins_and_parameters(head: str) -> None:
 
 def test_parameters_outside_of_a_subcircuit_are_not_its_own() -> None:
     text = f".param l=2\n.subckt dev d g s b w=1\n{CORE}.param nf=1\n.subckt\n.ends"
-    assert [(card.name, card.parameters) for card in read_cards(text)[1]] == [("dev", {"w"}), ("", set())]
+    assert [(card.name, card.parameters) for card in read_cards(text)[1]] == [
+        ("dev", frozenset("w")),
+        ("", frozenset()),
+    ]
 
 
 def test_lines() -> None:

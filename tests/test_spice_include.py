@@ -108,7 +108,7 @@ def test_a_file_twice_is_no_circle(tmp_path: Path) -> None:
     ],
 )
 def test_no_command_gets_through(line: str, tmp_path: Path) -> None:
-    """ngspice compares only the beginning of ".control", and runs a comment that begins with "*#"."""
+    """Of ".control" ngspice compares only the beginning, and it runs a comment that begins with "*#"."""
     for texts in ({"top": f"a\n{line}\n"}, {"top": ".inc a.lib", "a": f"a\n{line}\n"}):
         with pytest.raises(InputError, match=r"(top|a)\.lib, line 2: '.*' is a command or ends the deck; a model file"):
             flatten(write(tmp_path, **texts))
