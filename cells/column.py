@@ -11,6 +11,7 @@ from prcim.cells.cell import Cell
 from prcim.cells.load import load_subcircuit
 from prcim.cells.mismatch import Mismatch
 from prcim.cells.part import Part
+from prcim.cells.passive import Capacitor
 from prcim.cells.technology import Technology
 from prcim.errors import InputError
 
@@ -84,8 +85,15 @@ class Column:
 
     @property
     def tau_s(self) -> float:
-        """Time constant of the bit line with its load, s; without what the transistors add to either."""
-        return self.load_ohm * self.c_bl_f
+        """Time constant of the bit line with its load, s; without what the transistors add to either.
+
+        The load charges the line and the capacitors of the cells, if they have any; the wire delays its far end by half
+        its own resistance times what hangs on it (Elmore's delay).
+        """
+        cells = self.cell.twins * self.rows
+        own_f = sum(part.farad for part in self.cell.parts if isinstance(part, Capacitor))
+        wire_f = cells * (self.c_bl_cell_f + own_f)
+        return self.load_ohm * (wire_f + self.c_bl_fixed_f) + self.rows * self.r_bl_row_ohm * wire_f / 2
 
     @property
     def ends(self) -> tuple[str, ...]:
@@ -96,6 +104,16 @@ class Column:
     def places(self) -> list[tuple[int, int]]:
         """(row, twin) of every cell."""
         return [(row, twin) for row in range(self.rows) for twin in range(self.cell.twins)]
+
+    def supplies_v(self, supply_v: float) -> dict[str, float]:
+        """Voltage of every source of `circuit` that spends energy, by the vector that holds minus its current.
+
+        Args:
+            supply_v: voltage behind the loads, V.
+        """
+        vdd_v = self.technology.vdd_v
+        idle = {f"i(v{port})": level * vdd_v for port, level in self.cell.idle.items() if level > 0}
+        return {"i(vload)": supply_v, "i(vcell)": vdd_v, **idle}
 
     def nominal_draw(self, *, dvt_n_v: float = 0.0, dvt_p_v: float = 0.0) -> ColumnDraw:
         """A column without local mismatch on a die whose thresholds are all shifted alike; all weights +1."""
@@ -136,7 +154,8 @@ class Column:
     def circuit(self, draw: ColumnDraw, title: str, *, supply_v: float) -> Circuit:
         """The column without what a read drives: the word lines (nodes `word_line`) and the load's "control".
 
-        Supplies are separate sources, so that each current can be read: `vload` feeds the loads, `vcell` the cells.
+        Supplies are separate sources, so that each current can be read: `vload` feeds the loads, `vcell` the cells,
+        and each port that idles has its own.
 
         Args:
             draw: weights and shifts.
@@ -185,6 +204,8 @@ class Column:
     def _nodesets(self, draw: ColumnDraw, line_v: float) -> str:
         """A starting voltage for every node: without them the solver may rest at a cell's metastable point."""
         start = {f"{line}{row}": line_v for line in self.cell.bit_lines for row in range(self.rows + 1)}
+        if self.r_vss_row_ohm > 0:
+            start |= {f"vss{row + 1}": 0.0 for row in range(self.rows)}
         for row, twin in self.places:
             bit = self.cell.stored_bit(int(draw.weights[row]), twin)
             for node, value in self.cell.start_v(bit, self.technology.vdd_v).items():

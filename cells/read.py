@@ -135,6 +135,20 @@ def word_line_sources(
     return "".join(lines)
 
 
+def levels_by_shot(levels_v: NDArray[np.float64]) -> str:
+    """A voltage of the netlist that takes these values while the source `vshot` is at 0, 1, 2, ...
+
+    Example:
+        >>> levels_by_shot(np.array([0.0, 0.0, 0.0, 0.4]))
+        'pwl(v(shot),0,0,2,0,3,0.4,4,0.4)'
+    """
+    # Only points beside a change, and one beyond the last.
+    change = np.flatnonzero(np.diff(levels_v))
+    points = np.unique(np.concatenate(([0, len(levels_v)], change, change + 1)))
+    levels_v = np.append(levels_v, levels_v[-1])
+    return "pwl(v(shot)," + ",".join(f"{k},{levels_v[k]:.6g}" for k in points) + ")"
+
+
 def latch_nodes(column: Column) -> list[str]:
     """The node that holds the bit, of every cell that has one."""
     if not column.cell.latch:

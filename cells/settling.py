@@ -38,7 +38,7 @@ def settling_deck(read: SteadyRead, column: Column, inputs: NDArray[np.int8]) ->
     circuit = column.circuit(column.nominal_draw(), "prcim one read in time", supply_v=vdd_v)
     circuit.V("control", "control", 0, 0)
     drivers = word_line_sources(column, read.v_wl_v, inputs, times_s=(0.0, EDGE_S, t_s, t_s + EDGE_S))
-    saved = [f"v({end})" for end in column.ends] + ["i(vload)", "i(vcell)"]
+    saved = [f"v({end})" for end in column.ends] + [*column.supplies_v(vdd_v)]
     saved += [f"i(v{word_line(port, *place)})" for place in column.places for port in column.cell.word_lines]
     return Deck(
         netlist=f"{circuit}\n{drivers}.options reltol=1e-4\n",
@@ -58,12 +58,13 @@ def settled(read: SteadyRead, column: Column, outcome: Outcome) -> Settled | Non
     # A transient that gives up half-way leaves the points that it reached.
     if not outcome.ok or time_s[-1] < 0.99 * read.t_read_s(column):
         return None
-    t_s, vdd_v = read.t_settle_s(column), column.technology.vdd_v
+    t_s = read.t_settle_s(column)
+    supplies_v = column.supplies_v(column.technology.vdd_v)
     up = time_s <= t_s
     energy_j = 0.0
     for name, current_a in values.items():
-        if name in ("i(vload)", "i(vcell)"):
-            energy_j -= vdd_v * float(np.trapezoid(current_a, time_s))
+        if name in supplies_v:
+            energy_j -= supplies_v[name] * float(np.trapezoid(current_a, time_s))
         elif name.startswith("i("):
             energy_j -= read.v_wl_v * float(np.trapezoid(current_a[up], time_s[up]))
     ends_v = [float(np.interp(t_s, time_s, values[f"v({end})"])) for end in column.ends]

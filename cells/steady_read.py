@@ -7,7 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prcim.cells.column import Column, ColumnDraw, word_line
-from prcim.cells.read import NO_SHOTS, Read, Shots, data_held, latch_nodes, word_levels, word_line_sources
+from prcim.cells.read import (
+    NO_SHOTS,
+    Read,
+    Shots,
+    data_held,
+    latch_nodes,
+    levels_by_shot,
+    word_levels,
+    word_line_sources,
+)
 from prcim.errors import InputError
 from prcim.spice.deck import Deck
 from prcim.spice.outcome import Outcome
@@ -74,41 +83,50 @@ class SteadyRead(Read):
         levels_v = self.v_wl_v * word_levels(column, inputs)
         # As text: PySpice would put braces around the expression.
         drivers = "".join(
-            f"b{node} {node} 0 v=pwl(v(shot),{_corners(levels_v[:, row, twin, i])})\n"
+            f"b{node} {node} 0 v={levels_by_shot(levels_v[:, row, twin, i])}\n"
             for row, twin in column.places
             for i, node in enumerate(word_line(port, row, twin) for port in column.cell.word_lines)
         )
-        saved = [f"v({end})" for end in column.ends] + ["i(vload)", "i(vcell)"]
+        saved = [f"v({end})" for end in column.ends] + [*column.supplies_v(column.technology.vdd_v)]
         saved += [f"v({node})" for node in latch_nodes(column)]
         sweep = f"dc vshot 0 {len(inputs) - 1} 1"
         return Deck(netlist=f"{circuit}\n{drivers}{SOLVER}", save=tuple(saved), analyses=(sweep,))
 
     def result(self, column: Column, draw: ColumnDraw, inputs: NDArray[np.int8], outcome: Outcome) -> Shots:
-        """What `deck` measured.
+        """What `deck` measured; after a read in which a cell lost its data there are no others.
 
-        The energy is that of the operating point over the whole read, recovery included, and of the charge that brings
-        the line back. Word lines and the cells' own capacitance are left out; `settling.py` has them for single reads.
+        A latch that has flipped stays so in the points that follow, which would be reads of other data.
+
+        The energy is that of the operating point until the read-out looks. It holds the recovery too: the load gives
+        less while the line falls, and just that much more while it comes back. Word lines, the cells' own capacitance
+        and leakage during the recovery are left out; `settling.py` has them for single reads.
         """
         values = outcome.values
         if not values:
             return NO_SHOTS
-        vdd_v = column.technology.vdd_v
+        supplies_v = column.supplies_v(column.technology.vdd_v)
         lines_v = np.array([values[f"v({end})"] for end in column.ends])
         latch_v = np.array([values[f"v({node})"] for node in latch_nodes(column)])
-        power_w = -vdd_v * (values["i(vload)"] + values["i(vcell)"])
-        restore_j = vdd_v * column.c_bl_f * (vdd_v - lines_v).sum(axis=0)
-        points = lines_v.shape[1]
+        power_w = -sum(volts * values[name] for name, volts in supplies_v.items())
+        held = data_held(column, draw, latch_v, MARGIN) if len(latch_v) else np.ones(lines_v.shape[1], dtype=np.bool_)
+        known = len(held) if held.all() else int(np.argmin(held)) + 1
         return Shots(
-            v_bl_v=lines_v[0] if len(lines_v) == 1 else lines_v[0] - lines_v[1],
-            energy_j=power_w * self.t_settle_s(column) + restore_j,
-            held=data_held(column, draw, latch_v, MARGIN) if len(latch_v) else np.ones(points, dtype=np.bool_),
+            v_bl_v=(lines_v[0] - lines_v[1:].sum(axis=0))[:known],
+            energy_j=(power_w * self.t_settle_s(column))[:known],
+            held=held[:known],
         )
 
     def probe_deck(self, column: Column, v_bl_v: float) -> Deck:
-        """A deck that holds the first line of a column without mismatch at `v_bl_v` with all its cells on."""
-        circuit = column.circuit(column.nominal_draw(), "prcim current of all cells", supply_v=column.technology.vdd_v)
-        circuit.V("control", "control", 0, column.technology.vdd_v)
+        """A deck that holds the first line of a column without mismatch at `v_bl_v` with all its cells on.
+
+        The other line, if there is one, stays at the supply.
+        """
+        vdd_v = column.technology.vdd_v
+        circuit = column.circuit(column.nominal_draw(), "prcim current of all cells", supply_v=vdd_v)
+        circuit.V("control", "control", 0, vdd_v)
         circuit.V("probe", column.ends[0], 0, v_bl_v)
+        for end in column.ends[1:]:
+            circuit.V(f"rest{end}", end, 0, vdd_v)
         drivers = word_line_sources(column, self.v_wl_v, np.ones(column.n_used, dtype=np.int8))
         saved = ("i(vprobe)", "i(vload)", *(f"v({node})" for node in latch_nodes(column)))
         return Deck(netlist=f"{circuit}\n{drivers}{SOLVER}", save=saved, analyses=("op",))
@@ -127,11 +145,3 @@ class SteadyRead(Read):
         """The integrated noise at the output."""
         found = [values[0] for name, values in outcome.values.items() if "onoise_total" in name]
         return float(found[0]) if found else None
-
-
-def _corners(levels_v: NDArray[np.float64]) -> str:
-    """Arguments of pwl() for a voltage that takes these values at 0, 1, 2, ...: only points beside a change."""
-    change = np.flatnonzero(np.diff(levels_v))
-    points = np.unique(np.concatenate(([0, len(levels_v)], change, change + 1)))
-    levels_v = np.append(levels_v, levels_v[-1])
-    return ",".join(f"{k},{levels_v[k]:.6g}" for k in points)
