@@ -54,6 +54,10 @@ class ChargeRead(TimedRead):
         """When the plates had their time, before the word lines return."""
         return 3 * EDGE_S + self.t_settle_s
 
+    def t_on_s(self, column: Column) -> float:
+        """The plates need their time again to come back."""
+        return super().t_on_s(column) + self.t_settle_s
+
     def t_step_s(self, column: Column) -> float:  # noqa: D102
         return self.t_settle_s / 20
 
