@@ -107,7 +107,7 @@ class SteadyRead(Read):
         supplies_v = column.supplies_v(column.technology.vdd_v)
         lines_v = np.array([values[f"v({end})"] for end in column.ends])
         latch_v = np.array([values[f"v({node})"] for node in latch_nodes(column)])
-        power_w = -sum(volts * values[name] for name, volts in supplies_v.items())
+        power_w = -np.sum([volts * values[name] for name, volts in supplies_v.items()], axis=0)
         held = data_held(column, draw, latch_v, MARGIN) if len(latch_v) else np.ones(lines_v.shape[1], dtype=np.bool_)
         known = len(held) if held.all() else int(np.argmin(held)) + 1
         return Shots(

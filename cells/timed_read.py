@@ -95,7 +95,9 @@ class TimedRead(Read):
         # An analysis that finds no operating point leaves no plot, so each says which read it is.
         plots = {round(float(plot["v(shot)"][0])): plot for plot in outcome.plots}
         levels_v = self.v_wl_v * word_levels(column, inputs)
-        v_bl_v, energy_j, held = [], [], []
+        v_bl_v: list[float] = []
+        energy_j: list[float] = []
+        held: list[bool] = []
         for shot, plot in sorted(plots.items()):
             # A transient that gives up half-way leaves the points that it reached.
             if shot != len(v_bl_v) or plot["time"][-1] < (1 - 1e-3) * self.t_read_s(column):
