@@ -34,6 +34,7 @@ class ChargeRead(TimedRead):
     t_settle_s: float = 1e-9
 
     name: ClassVar[str] = "charge"
+    loads: ClassVar[tuple[str, ...]] = ("n",)
     rest: ClassVar[float] = 0.5
 
     def __post_init__(self) -> None:

@@ -38,6 +38,7 @@ class PulsedRead(TimedRead):
     t_pulse_s: float
 
     name: ClassVar[str] = "pulsed"
+    loads: ClassVar[tuple[str, ...]] = ("p",)
     rest: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:

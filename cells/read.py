@@ -15,6 +15,8 @@ from prcim.spice.outcome import Outcome
 #: Word-line edges, s. Assumption: two inverter delays at 65 nm.
 EDGE_S = 20e-12
 BOLTZMANN_J_PER_K = 1.380649e-23
+#: Kinds of load in words.
+LOADS = {"": "a resistor", "p": "a PMOS", "n": "an NMOS"}
 
 
 @final
@@ -42,10 +44,12 @@ class Read(ABC):
     Attributes:
         name: "steady", "pulsed" or "charge".
         v_wl_v: voltage of an active word line, V.
+        loads: kinds of load that it works with, see `Part.kind`.
         shots_per_deck: reads that one deck should hold at most.
     """
 
     name: ClassVar[str]
+    loads: ClassVar[tuple[str, ...]]
     shots_per_deck: ClassVar[int]
     v_wl_v: float
 
@@ -83,11 +87,16 @@ class Read(ABC):
         """Refuses a column that this read does not suit.
 
         Raises:
-            InputError: its cell is not made for this read.
+            InputError: its cell is not made for this read, or its load would never conduct or never let go.
         """
         if self.name not in column.cell.reads:
             known = ", ".join(column.cell.reads)
             raise InputError(f"a {column.cell.name} has no {self.name} read; its reads are: {known}")
+        if column.load.kind not in self.loads:
+            wanted = " or ".join(LOADS[kind] for kind in self.loads)
+            raise InputError(
+                f"a {self.name} read needs {wanted} at the end of the bit line; this column has {LOADS[column.load.kind]}"
+            )
 
     def check_word_line(self) -> None:
         """Refuses a word-line voltage that is not one.

@@ -52,6 +52,7 @@ class SteadyRead(Read):
     settle_tau: float = 7.0
 
     name: ClassVar[str] = "steady"
+    loads: ClassVar[tuple[str, ...]] = ("", "p")
     # A sweep costs the same a point however long it is.
     shots_per_deck: ClassVar[int] = 512
 
