@@ -95,7 +95,8 @@ class Read(ABC):
         if column.load.kind not in self.loads:
             wanted = " or ".join(LOADS[kind] for kind in self.loads)
             raise InputError(
-                f"a {self.name} read needs {wanted} at the end of the bit line; this column has {LOADS[column.load.kind]}"
+                f"a {self.name} read needs {wanted} at the end of the bit line; this column has"
+                f" {LOADS[column.load.kind]}"
             )
 
     def check_word_line(self) -> None:
