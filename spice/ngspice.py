@@ -19,6 +19,12 @@ from prcim.spice.raw import read_raw
 OLDEST_VERSION = 34
 #: With less than this left on the disk after a run, its result may be cut off.
 ROOM_BYTES = 1 << 20
+_TROUBLE = re.compile(
+    r"error|fatal|singular|iteration limit|no convergence|aborted|no such|can't find|unknown", re.IGNORECASE
+)
+#: What it says of itself, whatever the deck: a start-up file or a library of code models (.cm) is not there.
+_CHATTER = re.compile(r"\bNote:|Warning: can't find the initialization file|\.cm\b")
+_NO_SOLUTION = re.compile(r"timestep too small|operating point could not", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +145,10 @@ def find_ngspice() -> Ngspice:
         raise InputError(
             f"{path} does not run as ngspice ({error}); reinstall it or name another in PRCIM_NGSPICE"
         ) from error
-    match = re.search(r"ngspice-(\d+)", answer.stdout + answer.stderr)
+    # Up to version 33 or so: "ngspice compiled from ngspice revision 32". A line may begin with "** ".
+    match = re.search(
+        r"^\W*ngspice(?:-| compiled from ngspice revision )(\d+)", answer.stdout + answer.stderr, re.MULTILINE
+    )
     if match is None:
         raise InputError(f"{path} does not say that it is ngspice; name the right one in PRCIM_NGSPICE")
     if int(match.group(1)) < OLDEST_VERSION:
@@ -148,12 +157,9 @@ def find_ngspice() -> Ngspice:
 
 
 def _reason(log: str) -> str:
-    """The first line in which the simulator itself says what went wrong."""
-    for line in log.splitlines():
-        if line.startswith("Note:"):  # e.g. "Note: can't find the initialization file spinit."
-            continue
-        if re.search(
-            r"error|fatal|singular|iteration limit|no convergence|aborted|can't find|unknown", line, re.IGNORECASE
-        ):
-            return line.strip()[:200]
-    return "ngspice wrote no result and no reason"
+    """The line in which the simulator itself says what went wrong: an error, or else a warning."""
+    lines = [line.strip()[:200] for line in log.splitlines() if _TROUBLE.search(line) and not _CHATTER.search(line)]
+    errors = [line for line in lines if "Warning:" not in line]
+    # It gets over a singular matrix more often than not; where it does not, this says more than what it tried last.
+    singular = [line for line in lines if "singular" in line] if errors and _NO_SOLUTION.search(errors[0]) else []
+    return (singular or errors or lines or ["ngspice wrote no result and no reason"])[0]
