@@ -8,6 +8,8 @@ from prcim.characterize.plan import Plan
 Kind = Literal["reads", "cells", "chips", "columns"]
 #: How many chips, columns, ... make a chunk: some seconds of work, so that little is lost when a run is killed.
 SIZES: dict[Kind, int] = {"reads": 1, "cells": 128, "chips": 6, "columns": 4}
+#: The same for reads in time, which take some twenty times as long.
+SIZES_IN_TIME: dict[Kind, int] = {**SIZES, "chips": 1, "columns": 1}
 
 
 @final
@@ -54,10 +56,11 @@ def chunks(plan: Plan) -> list[Chunk]:
         "chips": plan.sampling.chips + 1,
         "columns": plan.sampling.columns,
     }
+    sizes = SIZES if plan.read.mode == "steady" else SIZES_IN_TIME
     return [
-        Chunk(kind=kind, first=first, last=min(first + SIZES[kind], count))
+        Chunk(kind=kind, first=first, last=min(first + sizes[kind], count))
         for kind, count in items.items()
-        for first in range(0, count, SIZES[kind])
+        for first in range(0, count, sizes[kind])
     ]
 
 

@@ -1,16 +1,17 @@
 """The `column` engine: whole columns in ngspice, every transistor of every cell."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from prcim.cells.charge_read import ChargeRead
 from prcim.cells.column import Column, ColumnDraw
 from prcim.cells.passive import Capacitor
-from prcim.cells.read import Read, Shots
+from prcim.cells.read import Read
 from prcim.cells.read_current import read_currents
 from prcim.cells.settling import settled, settling_deck
 from prcim.cells.steady_read import SteadyRead
@@ -107,28 +108,26 @@ class Engine:
     def _shots(self, draw: ColumnDraw, inputs: NDArray[np.int8]) -> Iterator[tuple[float, float, str, float]]:
         """Voltage, energy, status and seconds of each read.
 
-        A deck that stops half-way is halved and done again. Reads that follow the loss of a cell's data in one
-        transient are done again on a fresh column.
+        A deck that stops half-way is halved and done again. So are reads that follow the loss of a cell's data and
+        that the read says nothing of, on fresh columns: a column that never holds its data costs n log n reads.
         """
         count = len(inputs)
         outcome = self._run(self.read.deck(self.column, draw, inputs))
         shots = self.read.result(self.column, draw, inputs, outcome)
-        solved = len(shots.v_bl_v)
-        if 0 < solved < count and not shots.held[-1]:
-            yield from self._solved(shots, outcome.seconds)
-            yield from self._shots(draw, inputs[solved:])
-        elif solved < count and count > 1:
-            yield from self._shots(draw, inputs[: count // 2])
-            yield from self._shots(draw, inputs[count // 2 :])
-        elif solved < count:
-            yield float("nan"), float("nan"), outcome.status_or("failed: no convergence"), outcome.seconds
+        solved = len(shots.held)
+        if solved == count or (solved and not shots.held[-1]):
+            for v_bl_v, energy_j, held in zip(shots.v_bl_v, shots.energy_j, shots.held, strict=True):
+                yield float(v_bl_v), float(energy_j), "ok" if held else LOST, outcome.seconds / solved
+            rest = inputs[solved:]
+        elif count > 1:
+            rest = inputs
         else:
-            yield from self._solved(shots, outcome.seconds)
-
-    @staticmethod
-    def _solved(shots: Shots, seconds: float) -> Iterator[tuple[float, float, str, float]]:
-        for v_bl_v, energy_j, held in zip(shots.v_bl_v, shots.energy_j, shots.held, strict=True):
-            yield float(v_bl_v), float(energy_j), "ok" if held else LOST, seconds / len(shots.held)
+            yield float("nan"), float("nan"), outcome.status_or("failed: no convergence"), outcome.seconds
+            return
+        half = (len(rest) + 1) // 2
+        for part in (rest[:half], rest[half:]):
+            if len(part):
+                yield from self._shots(draw, part)
 
     def _cells(self, chunk: Chunk) -> Iterator[dict[str, Any]]:
         """What single cells contribute: the read current in the middle of the swing, or the capacitor."""
@@ -183,7 +182,11 @@ class Engine:
             if found is None:
                 return {"status": outcome.status_or("failed: the transient did not reach its end")}
             return {"energy_j": found.energy_j, "v_end_v": found.v_bl_v}
-        (v_bl_v, energy_j, status, _) = next(self._shots(self.column.nominal_draw(), inputs[None]))
+        ((v_bl_v, energy_j, status, _),) = self._shots(self.column.nominal_draw(), inputs[None])
+        if isinstance(self.read, ChargeRead) and status == "ok":
+            # The plates go on settling: twice the time shows by how much.
+            longer = replace(self, read=replace(self.read, t_settle_s=2 * self.read.t_settle_s))
+            ((v_bl_v, _, status, _),) = longer._shots(self.column.nominal_draw(), inputs[None])
         return {"energy_j": energy_j, "v_end_v": v_bl_v, "status": status}
 
     def _run(self, deck: Deck) -> Outcome:
