@@ -19,7 +19,7 @@ from prcim.characterize.transfer import TransferCurve
 from prcim.characterize.variance import shrunken_means, variance_components
 from prcim.errors import InputError, RunError
 
-#: Last step of the transfer curve relative to the first, below which a read is refused.
+#: Smallest step of the transfer curve relative to the largest, below which a read is refused.
 STEP_RATIO_MIN = 0.4
 #: Half a cell: how far the line may be from its steady state when a read ends. Assumption.
 SETTLE_ERROR_MAX_MAC = 1.0
@@ -58,8 +58,8 @@ def _build(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataF
     curve = TransferCurve(mac=mac, v_bl_v=v_bl_v.mean(axis=(0, 1)))
     if curve.step_ratio < STEP_RATIO_MIN:
         raise InputError(
-            f"the last step of the transfer curve is {curve.step_ratio:.2f} of the first (limit {STEP_RATIO_MIN});"
-            " lower swing_v"
+            f"the smallest step of the transfer curve is {curve.step_ratio:.2f} of the largest (limit"
+            f" {STEP_RATIO_MIN}); lower swing_v"
         )
     err = curve.mac_at(v_bl_v) - mac
     parts = variance_components(err)
@@ -75,7 +75,7 @@ def _build(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataF
     if len(cell) < QUANTILES // 16:
         raise RunError("too few read currents of single cells could be simulated; see samples/cells-*.parquet")
     column = engine.column
-    settle_error_v = _settle_error_v(samples, curve)
+    settle_error_v = _settle_error_v(samples, plan, curve)
     meta: dict[str, Any] = {
         "schema": SCHEMA,
         "plan_id": plan_id,
@@ -84,6 +84,7 @@ def _build(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataF
         "engine": "column",
         "simulator": simulator,
         "readout": "none",
+        "bit_lines": len(column.ends),
         "rows": plan.column.rows,
         "n_used": plan.n_used,
         "load_ohm": float(f"{column.load_ohm:.6g}"),
@@ -121,6 +122,11 @@ def _build(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataF
         failed=(~good).sum(axis=(0, 1)).astype(np.float64),
         meta=meta,
     )
+
+
+def counts_cells(plan: Plan) -> bool:
+    """Whether one line counts the cells that conduct; otherwise every cell pushes one way or the other."""
+    return plan.read.mode != "charge" and len(CELLS[plan.column.cell].bit_lines) == 1
 
 
 def _cube(shots: pd.DataFrame, plan: Plan, mac: Floats) -> tuple[Floats, NDArray[np.bool_]]:
@@ -163,16 +169,17 @@ def _read_figures(reads: pd.DataFrame, chips: pd.DataFrame, shots: pd.DataFrame,
     return {"noise_v": np.interp(mac, at, reads["noise_v"].to_numpy()), "energy_j": energy_j}
 
 
-def _settle_error_v(samples: dict[str, pd.DataFrame], curve: TransferCurve) -> float:
-    """How far reads in time are from the column without mismatch as it was characterized, V."""
+def _settle_error_v(samples: dict[str, pd.DataFrame], plan: Plan, curve: TransferCurve) -> float:
+    """How far the column without mismatch is from its steady state when the read-out looks, V; a pulse has none."""
     reads, nominal = samples["reads"], samples["chips"].query("chip == 0").sort_values("mac")
     settled_v = PchipInterpolator(nominal["mac"], nominal["v_bl_v"])(reads["mac"])
     error_v = np.abs(reads["v_end_v"] - settled_v)
     error_mac = error_v / np.interp(reads["mac"], curve.mac, curve.slope_v)
     if error_mac.max() > SETTLE_ERROR_MAX_MAC:
+        field = "t_settle_s" if plan.read.mode == "charge" else "settle_tau"
         raise InputError(
-            f"the line is {error_mac.max():.2f} in S from its steady state when the read ends (limit"
-            f" {SETTLE_ERROR_MAX_MAC:g}); raise settle_tau"
+            f"the line is {error_mac.max():.2f} in S from its steady state when the read-out looks (limit"
+            f" {SETTLE_ERROR_MAX_MAC:g}); raise {field}"
         )
     return float(error_v.max())
 
@@ -221,15 +228,19 @@ def _chips(chips: pd.DataFrame, plan: Plan, v_bl_v: Floats, curve: TransferCurve
 def _on_die(v_bl_v: Floats, die_v: Floats, nominal_v: Floats, plan: Plan) -> Floats:
     """A transfer curve moved to a die, by what the die does to the column without mismatch.
 
-    A line that only falls from the supply falls by a factor more at each sum. A balanced one (two lines, or charge)
-    passes its rest voltage in the middle, where a factor says nothing: there the whole swing is scaled, and what the
-    die adds to the scaled nominal curve is added.
+    What mismatch does to a curve, it does on the die by as much more as that die's column moves more. One line falls
+    by a factor more at each sum, counted from where it stands with no cell on: the supply, or what the precharge switch
+    leaves. A balanced curve (two lines, or charge) has cells at work at every sum, so one factor holds, that of its
+    whole swing.
     """
-    if plan.read.mode != "charge" and len(CELLS[plan.column.cell].bit_lines) == 1:
-        vdd_v = plan.technology.vdd_v
-        return vdd_v - (vdd_v - v_bl_v) * ((vdd_v - die_v) / (vdd_v - nominal_v))
-    scale = (die_v[0] - die_v[-1]) / (nominal_v[0] - nominal_v[-1])
-    return np.asarray(v_bl_v * scale + (die_v - nominal_v * scale))
+    if counts_cells(plan):
+        fall_v, nominal_fall_v = die_v[0] - die_v[1:], nominal_v[0] - nominal_v[1:]
+        factor = fall_v / nominal_fall_v
+        # With no cell on there is only leakage.
+        factor = np.concatenate((factor[:1], factor))
+    else:
+        factor = (die_v[0] - die_v[-1]) / (nominal_v[0] - nominal_v[-1])
+    return np.asarray(die_v + (v_bl_v - nominal_v) * factor)
 
 
 def _quantiles(values: Floats) -> Floats:

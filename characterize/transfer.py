@@ -44,9 +44,12 @@ class TransferCurve:
 
     @property
     def step_ratio(self) -> float:
-        """Last step of the curve relative to the first, each per unit of the sum."""
+        """Smallest step of the curve relative to the largest, each per unit of the sum.
+
+        One line is steepest where no cell conducts. The difference of two is steep at both ends.
+        """
         steps = np.diff(self.v_bl_v) / np.diff(self.mac)
-        return float(steps[-1] / steps[0])
+        return float(np.abs(steps).min() / np.abs(steps).max())
 
     def mac_at(self, v_bl_v: NDArray[np.float64]) -> NDArray[np.float64]:
         """The partial sum at which the mean curve has a voltage; any shape."""
