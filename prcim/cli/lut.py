@@ -1,7 +1,9 @@
 """`prcim lut`."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -43,20 +45,18 @@ def show(table: str, figures: Path | None, as_json: bool) -> None:
         click.echo(json.dumps({**about, "icc": lut.icc.tolist(), **arrays, "meta": dict(lut.meta)}))
         return
     meta = lut.meta
-    read = meta["plan"]["read"]
     click.echo(f"{meta['plan']['name']}, plan {lut.plan_id[:8]}, {meta['engine']} engine, {meta['simulator']}")
     click.echo(
-        f"{lut.rows} rows, {lut.n_used} used; V_WL {read['v_wl_v']:g} V, swing {meta['swing_v']:.3f} V on"
-        f" {meta['load_ohm']:.0f} ohm, read time {meta['t_read_s'] * 1e9:.2f} ns"
-        f" (then {meta['settle_error_v'] * 1e3:.2f} mV from the steady state), last step {meta['step_ratio']:.2f} of"
-        f" the first; cell {meta['i_cell_a'] * 1e6:.3f} uA, relative sigma {meta['rel_sigma_cell']:.3f}"
+        f"{lut.rows} rows, {lut.n_used} used; {_read_text(meta)},"
+        f" smallest step {meta['step_ratio']:.2f} of the largest; {cell_text(meta)}"
     )
     click.echo(
         f"{len(lut.bank)} columns, {len(lut.chip_curves)} dies, {lut.failures} failed shots; static share"
         f" {lut.static_share:.3f} (binomial weights); reference {meta['plan']['reference']['kind']}; sha256"
         f" {lut.sha256[:16]}"
     )
-    click.echo("   mac  V_BL mV  mV per S  column  pattern   read    die  static share (95 %)   fJ  shots")
+    lines = " V_BL mV" if meta.get("bit_lines", 1) == 1 else "diff. mV"
+    click.echo(f"   mac {lines}  mV per S  column  pattern   read    die  static share (95 %)   fJ  shots")
     for k in range(len(lut.mac)):
         click.echo(
             f"{lut.mac[k]:6.0f} {lut.transfer_v[k] * 1e3:8.1f} {lut.slope_v[k] * 1e3:9.3f}"
@@ -64,3 +64,24 @@ def show(table: str, figures: Path | None, as_json: bool) -> None:
             f" {lut.chip_curves[:, k].std():6.2f}   {lut.icc[k]:.2f} ({lut.icc_low[k]:.2f}..{lut.icc_high[k]:.2f})"
             f" {lut.energy_j[k] * 1e15:11.1f} {lut.count[k]:6.0f}"
         )
+
+
+def cell_text(meta: Mapping[str, Any]) -> str:
+    """What one cell adds: a current, or the charge on its capacitor."""
+    size = f"{meta['c_cell_f'] * 1e15:.3f} fF" if "c_cell_f" in meta else f"{meta['i_cell_a'] * 1e6:.3f} uA"
+    return f"cell {size}, relative sigma {meta['rel_sigma_cell']:.3f}"
+
+
+def _read_text(meta: Mapping[str, Any]) -> str:
+    read, mode = meta["plan"]["read"], meta["plan"]["read"].get("mode", "steady")
+    how = {
+        "steady": f" on {meta['load_ohm']:.0f} ohm",
+        "pulsed": f" after a pulse of {(meta.get('t_pulse_s') or 0) * 1e12:.0f} ps",
+        "charge": f" after {read.get('t_settle_s', 0) * 1e9:g} ns",
+    }[mode]
+    # A pulse does not settle.
+    rest = "" if mode == "pulsed" else f" ({meta['settle_error_v'] * 1e3:.2f} mV from the steady state)"
+    return (
+        f"{mode} read, V_WL {read['v_wl_v']:g} V, swing {meta['swing_v']:.3f} V{how}{rest},"
+        f" read time {meta['t_read_s'] * 1e9:.2f} ns"
+    )
