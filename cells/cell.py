@@ -27,6 +27,7 @@ class Cell(ABC):
         idle: where the other ports wait during a read: port -> fraction of the supply.
         twins: cells that a weight takes.
         latch: the two inner nodes that hold the bit, true one first; empty where something else holds it.
+        read_path: sizes of the transistors that a read goes through, the one next to the bit line first.
         reads: names of the reads that make sense of this cell, see `read.py`.
     """
 
@@ -37,6 +38,7 @@ class Cell(ABC):
     idle: ClassVar[Mapping[str, float]]
     twins: ClassVar[int] = 2
     latch: ClassVar[tuple[str, ...]] = ()
+    read_path: ClassVar[tuple[str, ...]]
     reads: ClassVar[tuple[str, ...]] = ("steady", "pulsed")
 
     @property

@@ -36,6 +36,7 @@ class Cell1T1R(Cell):
     name: ClassVar[str] = "cell_1t1r"
     ports: ClassVar[tuple[str, ...]] = ("bl", "wl", "vdd", "vss")
     bit_lines: ClassVar[tuple[str, ...]] = ("bl",)
+    read_path: ClassVar[tuple[str, ...]] = ("w_access_m",)
     word_lines: ClassVar[tuple[str, ...]] = ("wl",)
     idle: ClassVar[MappingProxyType[str, float]] = MappingProxyType({})
 

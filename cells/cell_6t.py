@@ -35,6 +35,7 @@ class Cell6T(Cell):
     name: ClassVar[str] = "cell_6t"
     ports: ClassVar[tuple[str, ...]] = ("bl", "blb", "wl", "vdd", "vss")
     bit_lines: ClassVar[tuple[str, ...]] = ("bl", "blb")
+    read_path: ClassVar[tuple[str, ...]] = ("w_pass_m", "w_pull_down_m")
     word_lines: ClassVar[tuple[str, ...]] = ("wl",)
     idle: ClassVar[MappingProxyType[str, float]] = MappingProxyType({})
     latch: ClassVar[tuple[str, ...]] = ("q", "qb")

@@ -38,6 +38,7 @@ class Cell8T(Cell):
     name: ClassVar[str] = "cell_8t"
     ports: ClassVar[tuple[str, ...]] = ("rbl", "rwl", "wl", "bl", "blb", "vdd", "vss")
     bit_lines: ClassVar[tuple[str, ...]] = ("rbl",)
+    read_path: ClassVar[tuple[str, ...]] = ("w_access_m", "w_driver_m")
     word_lines: ClassVar[tuple[str, ...]] = ("rwl",)
     # Between writes the write bit lines wait at the supply, the write word line at ground.
     idle: ClassVar[MappingProxyType[str, float]] = MappingProxyType({"bl": 1.0, "blb": 1.0, "wl": 0.0})

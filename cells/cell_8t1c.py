@@ -43,6 +43,7 @@ class Cell8T1C(Cell):
     name: ClassVar[str] = "cell_8t1c"
     ports: ClassVar[tuple[str, ...]] = ("mbl", "mwl", "mwlb", "wl", "bl", "blb", "vdd", "vss")
     bit_lines: ClassVar[tuple[str, ...]] = ("mbl",)
+    read_path: ClassVar[tuple[str, ...]] = ("w_select_m",)
     word_lines: ClassVar[tuple[str, ...]] = ("mwl", "mwlb")
     idle: ClassVar[MappingProxyType[str, float]] = MappingProxyType({"bl": 1.0, "blb": 1.0, "wl": 0.0})
     twins: ClassVar[int] = 1

@@ -32,9 +32,9 @@ class Trim:
     @property
     def step_v(self) -> float:
         """Distance of two codes, V."""
-        return 2 * self.range_v / (2**self.bits - 1)
+        return 2 * self.range_v / ((1 << self.bits) - 1)
 
     def realised_v(self, wanted_v: float) -> float:
         """The shift that the converter makes when one is wanted: its nearest code."""
         code = round((wanted_v + self.range_v) / self.step_v)
-        return min(max(code, 0), 2**self.bits - 1) * self.step_v - self.range_v
+        return min(max(code, 0), (1 << self.bits) - 1) * self.step_v - self.range_v

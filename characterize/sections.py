@@ -54,7 +54,7 @@ class ColumnPlan(Section):
     cell: str = "8t"
     rows: int = 64
     n_used: int | None = None
-    sizes: dict[str, Positive] = {}  # noqa: RUF012
+    sizes: dict[str, Positive] = {}
     c_bl_cell_f: Positive = 0.3e-15
     c_bl_fixed_f: Positive = 20e-15
     r_bl_row_ohm: Positive = 2.0

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from prcim.cli.progress import Progress
-from prcim.cli.simulation import data_option, usable_cores
+from prcim.cli.simulation import data_option
+from prcim.cli.workers import usable_cores
 
 
 @click.command("evaluate")

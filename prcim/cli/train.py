@@ -8,7 +8,8 @@ import click
 
 from prcim.cli.progress import Progress
 from prcim.cli.report import result_table
-from prcim.cli.simulation import BUILD, characterize_plan, data_option, newest_lut, usable_cores
+from prcim.cli.simulation import BUILD, characterize_plan, data_option, newest_lut
+from prcim.cli.workers import usable_cores
 
 if TYPE_CHECKING:
     from prcim.characterize.lut import ErrorLUT
