@@ -15,6 +15,14 @@ PANELS = (
     ("severity", "severity", 1.0),
     ("energy_j", "energy of a read at S = 0, fJ", 1e15),
 )
+#: What the short names of a sweep stand for.
+LABELS = {
+    "vwl": "word-line voltage, V",
+    "swing": "swing, V",
+    "w": "width next to the bit line, nm",
+    "vdd": "supply, V",
+    "temp": "temperature, degrees Celsius",
+}
 
 
 def write_sizing_figure(names: Sequence[str], rows: Sequence[tuple[tuple[str, ...], SizingPoint]], path: Path) -> None:
@@ -37,9 +45,9 @@ def write_sizing_figure(names: Sequence[str], rows: Sequence[tuple[tuple[str, ..
             x = [float(at) if numeric else at for at, _ in shown]
             text = ", ".join(f"{name} {value}" for name, value in zip(names[1:], others, strict=True))
             panel.plot(x, [value * factor for _, value in shown], "o-", label=text or None)
-        panel.set_xlabel(names[0])
+        panel.set_xlabel(LABELS.get(names[0], names[0]))
         panel.set_ylabel(label)
-        panel.set_ylim(bottom=0)
+        panel.set_ylim(0, 1.08 * panel.get_ylim()[1])
         panel.grid(alpha=0.3)
     if names[1:]:
         axes[0].legend(fontsize="small")

@@ -37,15 +37,15 @@ def test_points_are_all_combinations_and_carry_their_values() -> None:
     for (vwl, w, rows), plan in points:
         assert plan.read.v_wl_v == float(vwl)
         assert plan.column.rows == int(rows)
-        assert plan.column.sizes["w_access_m"] == pytest.approx(float(w) * 1e-9, abs=0)
-        assert plan.column.sizes["w_driver_m"] == pytest.approx(float(w) * 1e-9, abs=0)
+        assert plan.column.sizes["w_access_m"] == pytest.approx(float(w) * 1e-9, rel=1e-6, abs=0)
+        assert plan.column.sizes["w_driver_m"] == pytest.approx(float(w) * 1e-9, rel=1e-6, abs=0)
 
 
 def test_width_keeps_the_ratio_of_a_read_path() -> None:
     ((_, plan),) = design_points(PLAN.changed(["cell=6t"]), [axis("w=180")])
     cell = plan.make_cell()
     widths = {part.name: part.w_m for part in cell.parts}  # type: ignore[attr-defined]
-    assert widths["pgl"] == pytest.approx(180e-9, abs=0)
+    assert widths["pgl"] == pytest.approx(180e-9, rel=1e-6, abs=0)
     assert widths["pdl"] / widths["pgl"] == pytest.approx(130 / 90)
 
 
