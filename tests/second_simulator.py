@@ -26,18 +26,29 @@ Vectors = Mapping[str, NDArray[np.float64]]
 
 
 def run_in_neospice(deck: Deck) -> Outcome:
-    """Runs the first analysis of a deck as `Ngspice.run` does; the vectors have the same names.
+    """Runs a deck as `Ngspice.run` does; the vectors have the same names.
 
     Raises:
         RuntimeError: neospice cannot read the deck or finds no solution.
     """
     started = time.monotonic()
-    name, *arguments = deck.analyses[0].split()
     # It leaves a file "bsim4.out" in the current folder.
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
-        values = {"op": _point, "dc": _sweep, "tran": _transient}[name](deck.netlist, arguments)
-    kept = {vector: values[vector] for vector in (*deck.save, "time") if vector in values}
-    return Outcome(status="ok", plots=(kept,), seconds=time.monotonic() - started, log="")
+        plots = tuple(_analysis(deck, analysis) for analysis in deck.analyses)
+    return Outcome(status="ok", plots=plots, seconds=time.monotonic() - started, log="")
+
+
+def _analysis(deck: Deck, analysis: str) -> Vectors:
+    """One analysis, before which sources may be altered."""
+    *changes, command = analysis.split("\n")
+    netlist = deck.netlist
+    for change in changes:
+        source, value = re.fullmatch(r"alter (\S+) dc = (\S+)", change).groups()  # type: ignore[union-attr]
+        netlist, found = re.subn(rf"^({source} \S+ \S+) .*$", rf"\g<1> {value}", netlist, flags=re.I | re.M)
+        assert found == 1, source
+    name, *arguments = command.split()
+    values = {"op": _point, "dc": _sweep, "tran": _transient}[name](netlist, arguments)
+    return {vector: values[vector] for vector in (*deck.save, "time") if vector in values}
 
 
 def translated(netlist: str, *, hold: str, start_v: Vectors | None = None) -> str:
