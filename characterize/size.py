@@ -7,6 +7,7 @@ from prcim.cells.load import load_deck, nmos_switch, pmos_load, resistor_load
 from prcim.cells.part import Part
 from prcim.cells.read import Read
 from prcim.cells.steady_read import SteadyRead
+from prcim.characterize.disturb_limit import SIGMAS, disturb_limit_v
 from prcim.characterize.plan import Plan
 from prcim.errors import InputError, RunError
 from prcim.spice.deck import Deck
@@ -84,6 +85,17 @@ class _Sizing:
         if "i(vprobe)" not in outcome.values:
             raise RunError(f"the column without mismatch cannot be simulated: {outcome.status_or('no convergence')}")
         current_a = -float(outcome.values["i(vprobe)"][0]) + drop_v / OPEN_OHM
+        self.check_line(v_bl_v)
+        if not 0 < current_a <= plan.read.i_line_max_a:
+            raise InputError(
+                f"all cells together draw {current_a * 1e3:.3g} mA; the limit i_line_max_a is"
+                f" {plan.read.i_line_max_a * 1e3:.3g} mA; lower v_wl_v or rows"
+            )
+        return current_a
+
+    def check_line(self, v_bl_v: float) -> None:
+        """Refuses a bit line so low that cells leave saturation, or lose their data to it."""
+        plan = self.plan
         # Below the gate's voltage less a threshold the access transistor is a resistor. Assumption: 0.25 V.
         limit_v = max(0.2, plan.read.v_wl_v - 0.25)
         if v_bl_v < limit_v:
@@ -91,12 +103,19 @@ class _Sizing:
                 f"the bit line falls to {v_bl_v:.3f} V, where the read transistors leave saturation (limit"
                 f" {limit_v:.3f} V, the larger of 0.2 V and v_wl_v - 0.25 V); lower swing_v"
             )
-        if not 0 < current_a <= plan.read.i_line_max_a:
+        disturb_v = disturb_limit_v(
+            self.technology,
+            plan.make_cell(),
+            plan.make_mismatch(),
+            self.ngspice,
+            v_wl_v=plan.read.v_wl_v,
+            timeout_s=self.timeout_s,
+        )
+        if disturb_v is not None and v_bl_v < disturb_v:
             raise InputError(
-                f"all cells together draw {current_a * 1e3:.3g} mA; the limit i_line_max_a is"
-                f" {plan.read.i_line_max_a * 1e3:.3g} mA; lower v_wl_v or rows"
+                f"the bit line falls to {v_bl_v:.3f} V, where it overwrites cells (limit {disturb_v:.3f} V, {SIGMAS:g}"
+                " sigma above the voltage at which a cell without mismatch loses its bit); lower swing_v or v_wl_v"
             )
-        return current_a
 
     def pmos(self, current_a: float) -> Part:
         """The PMOS that carries a current at a drop of the whole swing: current is linear in width."""
