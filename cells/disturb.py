@@ -49,12 +49,16 @@ def disturb_deck(technology: Technology, cell: Cell, shifts: Shifts, *, v_wl_v: 
         v_wl_v: voltage of the word line, V.
 
     Raises:
-        InputError: a read of this cell does not touch its latch.
+        InputError: a read of this cell does not touch its latch, or the word line is above the supply.
     """
     line, bit = cell.bit_lines[0], disturbed_bit(cell)
     if bit is None:
         raise InputError(f"a read of {cell.name} does not connect its latch with a bit line; it disturbs nothing")
     vdd_v, node = technology.vdd_v, pass_gate(cell, line)
+    if not 0 < v_wl_v <= vdd_v + 1e-9:
+        raise InputError(
+            f"v_wl_v is {v_wl_v} V at a supply of {vdd_v} V; read disturb is known for word lines up to the supply"
+        )
     level_v = waiting_v(cell, vdd_v, v_bl_v=vdd_v)
     level_v |= {name: v_wl_v * level for name, level in zip(cell.word_lines, cell.levels(1, 0), strict=True)}
     # The nodesets of the bench are those of a cell at rest; a later one of the same node counts.
@@ -77,18 +81,19 @@ def disturb_deck(technology: Technology, cell: Cell, shifts: Shifts, *, v_wl_v: 
     )
 
 
-def trip_voltages(cell: Cell, outcome: Outcome, *, cells: int) -> NDArray[np.float64]:
-    """Bit-line voltage at which each cell of `disturb_deck` loses its bit, V, shape (cells,).
+def trip_voltages(cell: Cell, outcome: Outcome, *, cells: int) -> NDArray[np.float64] | None:
+    """Bit-line voltage at which each cell of `disturb_deck` loses its bit, V, shape (cells,): the first minimum.
 
-    NaN where the sweep ended early or saw no minimum.
+    Infinite for a cell whose bit is gone as soon as its node leaves the supply; NaN where there was no minimum. None
+    when the sweep did not reach its end.
     """
     lines = [outcome.values.get(f"v({cell.bit_lines[0]}{i})", np.empty(0)) for i in range(cells)]
     if any(len(line) < STEPS for line in lines):
-        return np.full(cells, np.nan)
+        return None
     line_v = np.array(lines)
-    lowest = line_v.argmin(axis=1)
-    inside = (lowest > 0) & (lowest < line_v.shape[1] - 1)
-    found: NDArray[np.float64] = np.where(inside, line_v.min(axis=1), np.nan)
+    rises = np.diff(line_v, axis=1) > 0
+    lowest_v = line_v[np.arange(cells), rises.argmax(axis=1)]
+    found: NDArray[np.float64] = np.where(rises[:, 0], np.inf, np.where(rises.any(axis=1), lowest_v, np.nan))
     return found
 
 

@@ -25,8 +25,8 @@ def leakage_deck(technology: Technology, cell: Cell, shifts: Shifts, *, bit: int
 
 def leakage_currents(
     technology: Technology, cell: Cell, outcome: Outcome, *, cells: int
-) -> dict[Terminal, NDArray[np.float64]]:
-    """Currents that flow into each cell of `leakage_deck`, A, each of shape (cells,); NaN where the run failed.
+) -> dict[Terminal, NDArray[np.float64]] | None:
+    """Currents that flow into each cell of `leakage_deck`, A, each of shape (cells,); None where the run failed.
 
     Returns:
         "supply", "bit_lines" (those that a read senses) and "others" (word lines, write bit lines). A bit line at the
@@ -38,8 +38,10 @@ def leakage_currents(
         "bit_lines": list(cell.bit_lines),
         "others": [port for port in ports if port != "vdd" and port not in cell.bit_lines],
     }
-    nothing = np.full(1, np.nan)
+    values = outcome.values
+    if not values:
+        return None
     return {
-        name: np.array([-sum(outcome.values.get(f"i(v{port}{i})", nothing)[0] for port in group) for i in range(cells)])
+        name: np.array([-sum(values[f"i(v{port}{i})"][0] for port in group) for i in range(cells)])
         for name, group in groups.items()
     }

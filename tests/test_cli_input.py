@@ -154,7 +154,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_every_option_of_every_command_has_a_help_text(capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("technology", "characterize", "plan", "lut", "train", "evaluate", "report"):
+    for name in ("technology", "cell", "characterize", "plan", "lut", "train", "evaluate", "report"):
         assert status([name, "--help"]) == 0
         assert "--help" in capsys.readouterr().out
         command: click.Command = import_module(f"prcim.cli.{name}").command

@@ -48,6 +48,6 @@ def numbers(line: str) -> list[str]:
 
 
 def test_it_names_every_command() -> None:
-    for name in ("technology", "characterize", "plan", "lut", "evaluate", "report"):
+    for name in ("technology", "cell", "characterize", "plan", "lut", "evaluate", "report"):
         assert f"prcim {name}" in README
-    assert set(COMMANDS) == {"technology", "characterize", "plan", "lut", "train", "evaluate", "report"}
+    assert set(COMMANDS) == {"technology", "cell", "characterize", "plan", "lut", "train", "evaluate", "report"}

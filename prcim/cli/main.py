@@ -11,6 +11,7 @@ from prcim.errors import PrcimError
 #: Subcommand -> module of the same room that defines it, and its one line of help.
 COMMANDS = {
     "technology": "Measure the transistors.",
+    "cell": "Measure a single cell.",
     "characterize": "Monte Carlo in ngspice: a plan in, an error table out.",
     "plan": "List the named plans, or show one with all its fields.",
     "lut": "Look at an error table.",
