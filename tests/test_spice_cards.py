@@ -50,7 +50,7 @@ def test_what_is_inside_of_a_subcircuit_is_nobody_elses() -> None:
         ".SUBCKT DEV D G S B\n+ W = 1\n* comment\n+ L = {2 * 0.0325}",
         ".subckt dev d g s b params: w=1 l=2",
         ".subckt dev d g s b\n.param w=1 l=2",
-        ".subckt dev d g s b w=1\n.param\n+ l={w==1}",
+        ".subckt dev d g s b w=1\n.param\n+ l={nf==1}",
         ".subckt dev d g s b w=1 $ mult=1\n.param l=2 ; nf=1",
     ],
 )

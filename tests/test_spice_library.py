@@ -41,7 +41,7 @@ def test_unknown_subcircuit() -> None:
 
 def test_binned_models() -> None:
     """A kit has one card for each range of sizes, and instances name none of them."""
-    found = library(".model nch.1 nmos level=54\n.model nch.2 nmos level=54\n.model nch.x nmos\n")
+    found = library(".model nch.x nmos\n.model nch.1 nmos level=54\n.model nch.2 nmos level=54\n")
     assert found.model("nch").name == "nch.1"
     assert found.model("nch.2").name == "nch.2"
     with pytest.raises(InputError, match="has no transistor model 'nc'"):
