@@ -1,5 +1,6 @@
 """The steady-state read: cells pull against a load until the bit lines stand still."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -58,7 +59,7 @@ class SteadyRead(Read):
 
     def __post_init__(self) -> None:
         self.check_word_line()
-        if self.settle_tau < 5:
+        if not 5 <= self.settle_tau < math.inf:
             raise InputError(f"settle_tau is {self.settle_tau}; a steady state takes at least 5 time constants")
 
     def t_settle_s(self, column: Column) -> float:
