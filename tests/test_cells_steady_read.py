@@ -107,8 +107,8 @@ def test_read_ends_in_the_steady_state(ngspice: Ngspice, case: Case) -> None:
         time_s, line_v = outcome.values["time"], outcome.values[end]
         assert time_s[-1] == pytest.approx(2 * READ.t_settle_s(case.column), rel=1e-5, abs=0)
         assert line_v[-1] == pytest.approx(line_v[0], abs=5e-3 if case is REAL["1t1r"] else 1.5e-3)
-        # What a sweep leaves out: word lines, the cells' capacitance, leakage until the line is back.
-        assert 0 < found.energy_j - energy_j < 0.1 * energy_j + 0.5e-15
+        # What a sweep leaves out: word lines (0.3 fF a cell), the cells' capacitance, leakage until the line is back.
+        assert 0 < found.energy_j - energy_j < 0.1 * energy_j + (3e-15 if case is REAL["1t1r"] else 0.5e-15)
     assert np.ptp(steady.v_bl_v) > 0.05
 
 
