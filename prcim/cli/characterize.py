@@ -5,8 +5,10 @@ from pathlib import Path
 
 import click
 
+from prcim.cli.lut import cell_text
 from prcim.cli.progress import Progress
-from prcim.cli.simulation import characterize_plan, usable_cores
+from prcim.cli.simulation import characterize_plan
+from prcim.cli.workers import usable_cores
 
 
 @click.command("characterize")
@@ -45,7 +47,6 @@ def command(plan: str, settings: tuple[str, ...], out: Path | None, jobs: int, t
     lut, summary = result.lut, result.summary
     click.echo(
         f"{summary['shots']} shots ({summary['shots_resumed']} found done), {summary['failures']} failed,"
-        f" {summary['seconds']:.0f} s; static share {summary['static_share']:.2f},"
-        f" cell current {lut.meta['i_cell_a'] * 1e6:.2f} uA with a relative sigma of {lut.meta['rel_sigma_cell']:.2f}"
+        f" {summary['seconds']:.0f} s; static share {summary['static_share']:.2f}; {cell_text(lut.meta)}"
     )
     click.echo(f"table: {result.folder / 'lut.npz'}")
