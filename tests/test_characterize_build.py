@@ -9,42 +9,92 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
+from prcim.cells.load import resistor_load
 from prcim.characterize.build import build_lut
 from prcim.characterize.engine import Engine
+from prcim.characterize.figures import independent_share
 from prcim.characterize.lut import QUANTILES, ErrorLUT, load_lut
 from prcim.characterize.plan import Plan, named_plan
 from prcim.errors import InputError, RunError
 from prcim.spice.ngspice import Ngspice
 
-ROWS, COLUMNS, PATTERNS, DIES = 16, 256, 8, 40
+ROWS, COLUMNS, PATTERNS, DIES = 16, 256, 8, 24
 CHANGES = [f"rows={ROWS}", "sums=5", f"sampling.columns={COLUMNS}", f"patterns={PATTERNS}", f"chips={DIES}", "cells=64"]
 PLAN = named_plan("8t-64-quick").changed([*CHANGES, "reference.kind=ideal"])
+PULSED = PLAN.changed(["mode=pulsed"])
+BALANCED = {"twins": PLAN.changed(["cell=6t"]), "charge": PLAN.changed(["cell=8t1c", "mode=charge"])}
 STEP_V = 0.1 / ROWS
+#: A capacitor as large as two rows' share of the line's own capacitance.
+C_CELL_F = 2 * PLAN.make_column(resistor_load(1e5), 1e5).c_bl_f / ROWS
+#: Where a balanced column without mismatch rests: what a switch leaves.
+REST_V = 3e-3
 REL_SIGMA = 0.2
 NOISE_V = 2e-3
+#: What a read costs for each cell on; what the shots leave out, by sum.
+ENERGY_J, LEFT_OUT_J = 1e-15, 1e-15 * np.array([3.0, 2.0, 1.0, 2.0, 4.0])
 
 
-def made_up(*, seed: int = 60, bend: float = 0.0) -> dict[str, pd.DataFrame]:
-    """Rows of single-ended cells with currents 1 + d: the bit line falls by STEP_V for each, less by `bend`."""
+def made_up(*, seed: int = 60, bend: float = 0.0, lift_v: float = 0.0) -> dict[str, pd.DataFrame]:
+    """Rows of single-ended cells with currents 1 + d: the bit line falls by STEP_V for each, less by `bend`.
+
+    With no cell on it stands `lift_v` above the supply.
+    """
     rng = np.random.default_rng(seed)
-    n_on = np.array(PLAN.n_on)
     cell = 1 + REL_SIGMA * rng.standard_normal((COLUMNS, 1, ROWS))
+    current = np.stack([(cell * on).sum(axis=2) for on in conducting(rng)], axis=2)
+    n_on = np.array(PLAN.n_on)
+    return rows(1.1 + lift_v - drop_v(current, bend), 1.1 + lift_v, -drop_v(n_on, bend), current, rng)
+
+
+def balanced(law: str, *, seed: int = 62) -> dict[str, pd.DataFrame]:
+    """Rows of cells that all push one way or the other: by currents of two twins, or by charge on one capacitor."""
+    rng = np.random.default_rng(seed)
+    one, other = 1 + REL_SIGMA * rng.standard_normal((2, COLUMNS, 1, ROWS))
+    if law == "charge":
+        # In equal parts, the line's own capacitance is that of half the cells.
+        other, half_v = one, STEP_V / 2 * 1.5 * ROWS / (one.sum(axis=2) + ROWS / 2)
+    else:
+        half_v = np.full((COLUMNS, 1), STEP_V / 2)
+    push = np.stack([np.where(on, one, -other).sum(axis=2) for on in conducting(rng)], axis=2)
+    nominal_v = -STEP_V / 2 * (2 * np.array(PLAN.n_on) - ROWS)
+    return rows(REST_V - half_v[:, :, None] * push, REST_V, nominal_v, np.full_like(push, ROWS), rng)
+
+
+def conducting(rng: np.random.Generator) -> list[NDArray[np.bool_]]:
+    """Which rows conduct, or push down, at each sum, shape (columns, patterns, rows)."""
     rank = rng.permuted(np.broadcast_to(np.arange(ROWS), (COLUMNS, PATTERNS, ROWS)), axis=2)
-    current = np.stack([(cell * (rank < k)).sum(axis=2) for k in n_on], axis=2)
-    column, pattern, mac = np.meshgrid(np.arange(COLUMNS), np.arange(PATTERNS), 2 * n_on - ROWS, indexing="ij")
-    columns = {"column": column, "pattern": pattern, "mac": mac, "v_bl_v": 1.1 - drop_v(current, bend)}
+    return [rank < k for k in PLAN.n_on]
+
+
+def rows(
+    v_bl_v: NDArray[Any], rest_v: float, nominal_v: NDArray[Any], on: NDArray[Any], rng: np.random.Generator
+) -> dict[str, pd.DataFrame]:
+    """Rows of all kinds.
+
+    Args:
+        v_bl_v: voltages of columns, shape (columns, patterns, sums).
+        rest_v: where a line rests on every die.
+        nominal_v: how far the column without mismatch moves from there; a die does so by a factor.
+        on: cells that take energy, shape (columns, patterns, sums).
+        rng: draws dies and cells.
+    """
+    sums = 2 * np.array(PLAN.n_on) - ROWS
+    column, pattern, mac = np.meshgrid(np.arange(COLUMNS), np.arange(PATTERNS), sums, indexing="ij")
+    columns = {"column": column, "pattern": pattern, "mac": mac, "v_bl_v": v_bl_v, "energy_j": ENERGY_J * on}
     # Rows may come in any order.
     shots = pd.DataFrame({name: values.ravel() for name, values in columns.items()} | {"status": "ok"})
-    chip, mac = np.meshgrid(np.arange(DIES + 1), 2 * n_on - ROWS, indexing="ij")
-    gain = np.concatenate([[1.0], np.exp(0.1 * rng.standard_normal(DIES))])
-    dies = {"chip": chip, "mac": mac, "v_bl_v": 1.1 - gain[chip] * drop_v((mac + ROWS) / 2, bend)}
-    reads: dict[str, Any] = {
-        "mac": [-16, -8, 0, 8, 16],
+    chip, mac = np.meshgrid(np.arange(DIES + 1), sums, indexing="ij")
+    gain = np.concatenate([[1.0], np.exp(0.1 * rng.standard_normal(DIES))])[:, None]
+    energy_j = gain * ENERGY_J * on.mean(axis=(0, 1)).round()
+    dies = {"chip": chip, "mac": mac, "v_bl_v": rest_v + gain * nominal_v, "energy_j": energy_j}
+    reads = {
+        "mac": sums,
         "noise_v": NOISE_V,
-        "energy_j": [1e-15, 2e-15, 3e-15, 4e-15, 5e-15],
+        "energy_j": energy_j[0] + LEFT_OUT_J,
+        "v_end_v": rest_v + nominal_v + 1e-4,
     }
-    reads["v_end_v"] = 1.1 + 1e-4 - drop_v(np.arange(0, 17, 4), bend)
     cells = {"i_cell_a": 1e-6 * (1 + REL_SIGMA * rng.standard_normal(64))}
+    cells["c_cell_f"] = C_CELL_F * cells["i_cell_a"] / 1e-6
     return {
         "columns": shots.sample(frac=1, random_state=1, ignore_index=True),
         "chips": pd.DataFrame({name: values.ravel() for name, values in dies.items()} | {"status": "ok"}),
@@ -59,7 +109,9 @@ def drop_v(current: NDArray[Any], bend: float) -> NDArray[np.float64]:
 
 
 def build(samples: dict[str, pd.DataFrame], plan: Plan = PLAN) -> ErrorLUT:
-    engine = Engine(plan=plan, plan_id="f" * 64, ngspice=Ngspice(path="none", version="0"), load_ohm=1e5)
+    column, read = plan.make_column(resistor_load(1e5), 1e5), plan.make_read(2e-10)
+    nobody = Ngspice(path="none", version="0")
+    engine = Engine(plan=plan, plan_id="f" * 64, ngspice=nobody, column=column, read=read)
     return build_lut(plan, "f" * 64, engine, samples, "made up")
 
 
@@ -109,7 +161,6 @@ def test_mean_curve_and_read_noise(lut: ErrorLUT) -> None:
     """A straight line by construction, but for the sampling of cells; the comparator's 1 mV adds in squares."""
     np.testing.assert_allclose(lut.transfer_v, 1.1 - STEP_V * (lut.mac + ROWS) / 2, atol=STEP_V / 4)
     np.testing.assert_allclose(lut.read_sigma, np.hypot(NOISE_V, 1e-3) / (STEP_V / 2), rtol=0.05)
-    np.testing.assert_allclose(lut.energy_j, np.array([1, 2, 3, 4, 5]) * 1e-15)
     np.testing.assert_allclose(lut.bank.mean(axis=0), 0, atol=0.02)
     assert lut.meta["step_ratio"] == pytest.approx(1, abs=0.05)
     assert lut.meta["settle_error_v"] == pytest.approx(1e-4, rel=0.01)
@@ -138,6 +189,92 @@ def test_dies_share_their_gain(lut: ErrorLUT) -> None:
     assert replica.chip_curves.std() > 0
     np.testing.assert_allclose(replica.chip_volt_gain, lut.chip_cell_gain)
     np.testing.assert_array_equal(replica.chip_cell_gain, 1)
+
+
+def test_dies_of_a_line_that_a_switch_has_lifted(lut: ErrorLUT) -> None:
+    """A pulsed line starts above the supply and passes it at some sum: a die's gain is that of its fall all the same.
+
+    Half a step lies between the supply and the nearest sum, where drops from the supply would say nothing.
+    """
+    pulsed = build(made_up(lift_v=4.5 * STEP_V), PULSED)
+    np.testing.assert_allclose(pulsed.chip_cell_gain, lut.chip_cell_gain)
+    np.testing.assert_allclose(pulsed.chip_curves, lut.chip_curves, atol=0.05)
+
+
+@pytest.fixture(scope="module", params=list(BALANCED))
+def in_balance(request: pytest.FixtureRequest) -> tuple[str, ErrorLUT]:
+    return request.param, build(balanced(request.param), BALANCED[request.param])
+
+
+def test_errors_of_a_balanced_column(in_balance: tuple[str, ErrorLUT]) -> None:
+    """Two twins: n s^2, (1 + m^2) / 2 of it lasting; charge: (1 - m^2) n s^2 that does not. 4 standard errors each."""
+    law, found = in_balance
+    m, inner = found.mac / ROWS, slice(1, -1)
+    v_res = (1 - m**2) * ROWS * REL_SIGMA**2 * (0.5 if law == "twins" else 1)
+    np.testing.assert_allclose(found.v_res[inner], v_res[inner], rtol=4 * np.sqrt(2 / COLUMNS))
+    share = independent_share(found)
+    error = np.sqrt(2 / (PATTERNS * (PATTERNS - 1) * COLUMNS)) * (1 - share) * (1 + (PATTERNS - 1) * share)
+    assert np.all(np.abs(found.v_col / (found.v_col + found.v_res) - share)[inner] < 4 * error[inner])
+    # At the ends all patterns meet; two thirds of a common error of the capacitors divide out.
+    lasting = ROWS * REL_SIGMA**2 * (1 if law == "twins" else 1 / 9)
+    np.testing.assert_allclose(found.v_col[[0, -1]], lasting, rtol=4 * np.sqrt(2 / COLUMNS))
+    np.testing.assert_allclose(share[[0, -1]], 1)
+
+
+def test_table_of_a_balanced_column_reproduces_its_variance(in_balance: tuple[str, ErrorLUT]) -> None:
+    _, found = in_balance
+    v_bank = found.bank.var(axis=0, ddof=1)
+    np.testing.assert_allclose(v_bank, np.maximum(found.v_col, 0), rtol=0.05, atol=0.01)
+    np.testing.assert_allclose(found.residual_q.var(axis=1), found.v_res, rtol=0.02, atol=1e-12)
+    wanted = np.mean(found.chip_cell_gain**2) * (v_bank + found.v_res) + found.read_sigma**2
+    np.testing.assert_allclose(found.total_q.var(axis=1), wanted + found.chip_curves.var(axis=0), rtol=0.05)
+
+
+def test_die_moves_the_ends_of_a_balanced_column_and_not_its_middle(in_balance: tuple[str, ErrorLUT]) -> None:
+    """A gain of g makes an error of (g - 1) S; where the column rests there is none, whatever it rests at."""
+    law, found = in_balance
+    np.testing.assert_allclose(found.chip_curves, (found.chip_cell_gain - 1)[:, None] * found.mac, atol=0.03)
+    replica = build(balanced(law), BALANCED[law].changed(["reference.kind=replica", "replicas=64"]))
+    assert np.abs(replica.chip_curves[:, [0, -1]]).max() < np.abs(found.chip_curves[:, [0, -1]]).max() / 2
+    np.testing.assert_allclose(replica.chip_volt_gain, found.chip_cell_gain)
+
+
+def test_energy_is_that_of_the_shots_and_what_they_leave_out(lut: ErrorLUT) -> None:
+    """Mean of the good shots; a shot that failed has none that counts."""
+    mean_j = ENERGY_J * (lut.mac + ROWS) / 2
+    np.testing.assert_allclose(lut.energy_j, mean_j + LEFT_OUT_J, rtol=0.02)
+    samples = made_up()
+    shots = samples["columns"]
+    bad = shots.query("mac == 0 and pattern == 0 and column < 20").index
+    shots.loc[bad, ["status", "energy_j"]] = ["failed: no convergence", 1.0]
+    np.testing.assert_allclose(build(samples).energy_j, lut.energy_j, rtol=0.01)
+
+
+@pytest.mark.parametrize(("plan", "field"), [(PLAN, "settle_tau"), (BALANCED["charge"], "t_settle_s")])
+def test_read_that_does_not_settle_is_refused(plan: Plan, field: str) -> None:
+    samples = made_up() if plan is PLAN else balanced("charge")
+    late_v = 1.2 * STEP_V / 2
+    samples["reads"].loc[3, "v_end_v"] += late_v
+    words = rf"the line is 1\.[12]\d in S from its steady state when the read-out looks \(limit 1\); raise {field}"
+    with pytest.raises(InputError, match=words):
+        build(samples, plan)
+    samples["reads"].loc[3, "v_end_v"] -= late_v / 2
+    # The others are 0.1 mV late.
+    assert build(samples, plan).meta["settle_error_v"] == pytest.approx(late_v / 2 + 1e-4, rel=0.01)
+
+
+def test_meta_says_how_a_column_is_read(lut: ErrorLUT) -> None:
+    pulsed = build(made_up(), PULSED).meta
+    twins, charge = (build(balanced(law), BALANCED[law]).meta for law in ("twins", "charge"))
+    assert [meta["bit_lines"] for meta in (lut.meta, pulsed, twins, charge)] == [1, 1, 2, 1]
+    assert [meta["t_pulse_s"] for meta in (lut.meta, pulsed, twins, charge)] == [None, 2e-10, None, None]
+    assert "i_cell_a" not in charge
+    assert charge["c_cell_f"] == pytest.approx(C_CELL_F, rel=0.1, abs=0)
+    # The swing of the difference of two lines is that of both.
+    assert twins["swing_v"] == pytest.approx(STEP_V * ROWS, rel=0.05)
+    assert len({meta["noise_source"] for meta in (lut.meta, pulsed, charge)}) == 3
+    # What a cell errs by is known from single cells, not from the columns.
+    assert charge["rel_sigma_cell"] == pytest.approx(REL_SIGMA, rel=0.4)
 
 
 def test_order_of_rows_does_not_matter(lut: ErrorLUT, tmp_path: Path) -> None:
@@ -179,7 +316,8 @@ def test_curve_that_bends_too_much_is_refused() -> None:
     """The last step of x (1 - b x) over four steps is (1 - 7 b / 4) / (1 - b / 4) of the first."""
     wanted = (1 - 1.75 * 0.35) / (1 - 0.25 * 0.35)
     assert build(made_up(bend=0.35)).meta["step_ratio"] == pytest.approx(wanted, rel=0.05)
-    with pytest.raises(InputError, match=r"the last step .* is 0\.\d\d of the first \(limit 0\.4\); lower swing_v"):
+    words = r"the smallest step .* is 0\.\d\d of the largest \(limit 0\.4\); lower swing_v"
+    with pytest.raises(InputError, match=words):
         build(made_up(bend=0.42))
 
 

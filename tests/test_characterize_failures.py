@@ -12,10 +12,10 @@ from disk import full_disk
 
 from prcim.characterize.chunk import Chunk, chunks
 from prcim.characterize.engine import Engine
-from prcim.characterize.load import size_load
 from prcim.characterize.plan import Plan, named_plan, plan_id
 from prcim.characterize.run import Characterization, run_plan
 from prcim.characterize.samples import chunk_file, write_chunk
+from prcim.characterize.size import size
 from prcim.errors import InputError, RunError
 from prcim.spice.ngspice import Ngspice, find_ngspice
 
@@ -124,12 +124,16 @@ def test_simulator_that_dies_once_is_asked_again(first: Characterization, tmp_pa
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (["swing_v=0.95"], r"the bit line falls to 0\.150 V, where .* \(limit 0\.350 V.*; lower swing_v"),
-        (["swing_v=0.6", "v_wl_v=0.55"], r"falls to 0\.500 V, where .* \(limit 0\.550 V"),
+        (["swing_v=0.95"], r"the bit line falls to 0\.150 V, where .* \(limit 0\.200 V.*; lower swing_v"),
+        (["swing_v=0.6", "v_wl_v=0.85"], r"falls to 0\.500 V, where .* \(limit 0\.600 V"),
         (["i_line_max_a=1e-6"], r"together draw 0\.00\d+ mA; the limit i_line_max_a is 0\.001 mA; lower v_wl_v"),
         (["settle_tau=4"], r"settle_tau is 4\.0; a steady state takes at least 5 time constants"),
         (["v_wl_v=2.5"], r"v_wl_v is 2\.5 V; an active word line needs"),
         (["vdd_v=2.5"], r"vdd_v is 2\.5 V; a 65nm-style column works"),
+        (["mode=pulsed", "v_wl_v=0.6"], r"t_pulse_s is \d\d\.\d ps; a pulse needs at least 100 ps .*; lower v_wl_v"),
+        (["load=pmos", "swing_v=0.5"], r"a PMOS load .* would be .* nm wide, less than 80 nm; raise v_wl_v"),
+        (["cell=8t1c", "mode=charge", "t_settle_s=9e-11"], r"t_settle_s is 9e-11 s; plates need at least 1e-10 s"),
+        (["cell=8t1c"], r"read\.mode is 'steady'; a cell '8t1c' is read by: charge"),
     ],
 )
 def test_refused_reads(settings: list[str], words: str, tmp_path: Path) -> None:
@@ -139,11 +143,14 @@ def test_refused_reads(settings: list[str], words: str, tmp_path: Path) -> None:
 
 
 def test_load_gives_the_swing_that_was_asked_for() -> None:
-    ohm = {swing_v: size_load(PLAN.changed([f"swing_v={swing_v}"]), find_ngspice()) for swing_v in (0.05, 0.1, 0.2)}
+    ohm = {}
+    for swing_v in (0.05, 0.1, 0.2):
+        column, _ = size(PLAN.changed([f"swing_v={swing_v}"]), find_ngspice())
+        ohm[swing_v] = column.load_ohm
     # The current falls with the bit line, so twice the swing needs more than twice the load.
     assert 2 < ohm[0.1] / ohm[0.05] < ohm[0.2] / ohm[0.1] < 3
     with pytest.raises(RunError, match="the column without mismatch cannot be simulated: failed: ngspice wrote no"):
-        size_load(PLAN, Ngspice(path="/bin/true", version="39"))
+        size(PLAN, Ngspice(path="/bin/true", version="39"))
 
 
 @pytest.mark.parametrize("free", [0, 1000, 5000])
@@ -175,8 +182,8 @@ def test_run_on_a_full_disk_can_go_on(
     first: Characterization, ready: dict[str, pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk that the folder lies on; ngspice's own scratch files lie elsewhere."""
-    load_ohm = size_load(PLAN, find_ngspice())
-    monkeypatch.setattr("prcim.characterize.run.size_load", lambda *_, **__: load_ohm)
+    sized = size(PLAN, find_ngspice())
+    monkeypatch.setattr("prcim.characterize.run.size", lambda *_, **__: sized)
     with full_disk(3000), pytest.raises(RunError, match=r"cannot write .*\.parquet: .*; free some space"):
         run(tmp_path, plan=PLAN)
     assert run(tmp_path).summary["plan_id"] == plan_id(PLAN, simulator=f"ngspice-{find_ngspice().version}")

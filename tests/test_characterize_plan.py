@@ -6,6 +6,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from prcim.cells.cell_8t import Cell8T
+from prcim.cells.cell_8t1c import Cell8T1C
+from prcim.cells.charge_read import ChargeRead
+from prcim.cells.load import nmos_switch, pmos_load
+from prcim.cells.pulsed_read import PulsedRead
+from prcim.cells.reference import Trim
+from prcim.cells.registry import CELLS
+from prcim.cells.steady_read import SteadyRead
 from prcim.characterize import plan as plan_module
 from prcim.characterize.plan import Plan, make_plan, named_plan, plan_id, plan_names
 from prcim.errors import InputError
@@ -25,18 +33,26 @@ OTHER = {
     "mismatch.global_sigma_vt_v": 0.014,
     "mismatch.global_correlation": 0.6,
     "mismatch.load_rel_sigma": 0.02,
+    "column.cell": "6t",
     "column.rows": 128,
     "column.n_used": 63,
     "column.c_bl_cell_f": 0.31e-15,
     "column.c_bl_fixed_f": 21e-15,
     "column.r_bl_row_ohm": 2.1,
+    "column.r_vss_row_ohm": 0.1,
+    "read.mode": "pulsed",
     "read.v_wl_v": 0.36,
     "read.swing_v": 0.11,
+    "read.load": "pmos",
     "read.settle_tau": 8.0,
+    "read.t_settle_s": 1.1e-9,
+    "read.w_switch_m": 1.1e-6,
     "read.comparator_noise_v": 1.1e-3,
     "read.i_line_max_a": 2.1e-3,
     "reference.kind": "ideal",
     "reference.replicas": 15,
+    "reference.trim_bits": 7,
+    "reference.trim_range_v": 0.11,
     "sampling.sums": 17,
     "sampling.columns": 33,
     "sampling.patterns": 5,
@@ -44,11 +60,10 @@ OTHER = {
     "sampling.cells": 129,
     "sampling.failures_max": 0.002,
 }
-#: Fields with one value only, and those of a user's model file, which have tests of their own.
+#: The name is no part of the identity; sizes, and the fields of a user's model file, have tests of their own.
 WITHOUT_OTHER = {
     "name",
-    "column.cell",
-    "read.mode",
+    "column.sizes",
     *(f"technology.{name}" for name in ("models", "nmos", "pmos", "section", "subckt", "size_unit_m")),
 }
 
@@ -56,7 +71,8 @@ WITHOUT_OTHER = {
 def leaves(data: dict[str, Any], prefix: str = "") -> set[str]:
     found: set[str] = set()
     for key, value in data.items():
-        found |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key}
+        # A section has fields; sizes are empty until a plan sets one.
+        found |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {prefix + key}
     return found
 
 
@@ -71,6 +87,22 @@ def test_no_field_is_forgotten() -> None:
     assert leaves(PLAN.model_dump()) == set(OTHER) | WITHOUT_OTHER
 
 
+def test_sizes_are_part_of_the_identity() -> None:
+    first, other, both = (
+        PLAN.changed(settings)
+        for settings in (
+            ["sizes.w_access_m=1.3e-7"],
+            ["sizes.w_access_m=1.4e-7"],
+            ["sizes.w_access_m=1.3e-7", "sizes.w_driver_m=1.3e-7"],
+        )
+    )
+    assert len({ID, *(plan_id(plan, simulator="ngspice-39") for plan in (first, other, both))}) == 4
+    assert both.changed(["sizes.w_access_m=1.4e-7"]).column.sizes == {"w_access_m": 1.4e-7, "w_driver_m": 1.3e-7}
+    # As a user may leave them out or write them in any order.
+    swapped = PLAN.changed(["sizes.w_driver_m=1.3e-7", "sizes.w_access_m=1.3e-7"])
+    assert plan_id(swapped, simulator="ngspice-39") == plan_id(both, simulator="ngspice-39")
+
+
 def test_name_is_no_part_of_the_identity() -> None:
     assert plan_id(PLAN.changed(["name=other"]), simulator="ngspice-39") == ID
     assert len(ID) == 64
@@ -79,8 +111,11 @@ def test_name_is_no_part_of_the_identity() -> None:
 
 def test_simulator_and_deck_are_part_of_the_identity(monkeypatch: pytest.MonkeyPatch) -> None:
     assert plan_id(PLAN, simulator="ngspice-40") != ID
-    monkeypatch.setattr(plan_module, "DECK_VERSION", plan_module.DECK_VERSION + 1)
-    assert plan_id(PLAN, simulator="ngspice-39") != ID
+    for version in ("DECK_VERSION", "TABLE_VERSION"):
+        with monkeypatch.context() as patch:
+            patch.setattr(plan_module, version, getattr(plan_module, version) + 1)
+            assert plan_id(PLAN, simulator="ngspice-39") != ID
+    assert plan_id(PLAN, simulator="ngspice-39") == ID
 
 
 def test_model_file_counts_by_its_content_not_its_place(tmp_path: Path) -> None:
@@ -118,9 +153,16 @@ def test_model_file_that_is_missing_or_lacks_a_model(tmp_path: Path) -> None:
         ("name = 'a'\n[column]\nrows = 8.5", r"column\.rows: .*integer"),
         ("name = 'a'\n[column]\nrows = 0", r"column\.rows is 0; a column has 2 to 1024 rows"),
         ("name = 'a'\n[column]\nn_used = 65", r"column\.n_used is 65; it must lie in 1\.\.rows, and rows is 64"),
-        ("name = 'a'\n[column]\ncell = '9t'", r"column\.cell is '9t'; known cells are: 8t"),
+        ("name = 'a'\n[column]\ncell = '9t'", r"column\.cell is '9t'; known cells are: 6t, 8t, 8t1c, 1t1r"),
+        ("name = 'a'\n[column.sizes]\nw_access_m = 0", r"column\.sizes\.w_access_m: .*greater than 0"),
+        ("name = 'a'\n[column]\nr_vss_row_ohm = -1", r"column\.r_vss_row_ohm: .*greater than or equal to 0"),
         ("name = 'a'\n[column]\nc_bl_cell_f = -1e-15", r"column\.c_bl_cell_f: .*greater than 0"),
-        ("name = 'a'\n[read]\nmode = 'pulsed'", r"read\.mode: Input should be 'steady'"),
+        ("name = 'a'\n[read]\nmode = 'fast'", r"read\.mode: Input should be 'steady', 'pulsed' or 'charge'"),
+        ("name = 'a'\n[read]\nmode = 'charge'", r"read\.mode is 'charge'; a cell '8t' is read by: steady, pulsed"),
+        ("name = 'a'\n[column]\ncell = '8t1c'", r"read\.mode is 'steady'; a cell '8t1c' is read by: charge"),
+        ("name = 'a'\n[read]\nload = 'nmos'", r"read\.load: Input should be 'resistor' or 'pmos'"),
+        ("name = 'a'\n[read]\nw_switch_m = 1e-8", r"read\.w_switch_m: .*greater than or equal to .*\(got 1e-08\)"),
+        ("name = 'a'\n[reference]\nkind = 'ideal'\n[technology]\ncorner = 'ss'", "reference.kind is 'ideal', fixed"),
         ("name = 'a'\n[read]\nswing_v = 1.2", r"read\.swing_v is 1\.2 V; it must be below vdd_v"),
         ("name = 'a'\n[read]\nv_wl_v = inf", r"read\.v_wl_v: .*finite"),
         ("name = 'a'\n[technology]\nnmos = 'nch'", "models, nmos and pmos belong together"),
@@ -189,13 +231,44 @@ def test_plans_are_frozen_and_come_back_from_their_text() -> None:
 
 
 def test_what_is_made_carries_the_plans_figures() -> None:
-    plan = PLAN.changed(["rows=8", "n_used=6", "sums=5", "vdd_v=1", "a_vt_v_m=4e-9", "v_wl_v=0.4", "load_rel_sigma=0"])
-    column = plan.make_column(5e4)
-    assert (column.rows, column.n_used, column.load_ohm, column.load_rel_sigma) == (8, 6, 5e4, 0)
-    assert column.technology.vdd_v == 1
+    changes = ["rows=8", "n_used=6", "sums=5", "vdd_v=1", "a_vt_v_m=4e-9", "v_wl_v=0.4", "r_vss_row_ohm=0.5"]
+    plan = PLAN.changed([*changes, "sizes.w_access_m=2e-7"])
+    load = pmos_load(3e-7)
+    column = plan.make_column(load, 5e4)
+    assert (column.rows, column.n_used, column.load, column.load_ohm) == (8, 6, load, 5e4)
+    assert (column.technology.vdd_v, column.r_vss_row_ohm) == (1, 0.5)
+    assert column.cell == Cell8T(w_access_m=2e-7)
     assert plan.make_mismatch().a_vt_v_m == 4e-9
-    assert plan.make_read().v_wl_v == 0.4
+    assert plan.make_read() == SteadyRead(v_wl_v=0.4, settle_tau=7)
+    assert plan.changed(["mode=pulsed"]).make_read(3e-10) == PulsedRead(v_wl_v=0.4, t_pulse_s=3e-10)
+    charge = PLAN.changed(["cell=8t1c", "mode=charge", "t_settle_s=2e-9"])
+    assert charge.make_read() == ChargeRead(v_wl_v=0.35, t_settle_s=2e-9)
+    assert charge.make_column(nmos_switch(1e-6), 300).cell == Cell8T1C()
+    assert PLAN.changed(["trim_bits=5", "trim_range_v=0.2"]).make_trim() == Trim(bits=5, range_v=0.2)
+
+
+def test_what_checks_itself_refuses_a_plan() -> None:
     with pytest.raises(InputError, match="settle_tau is 3"):
-        PLAN.changed(["settle_tau=3"]).make_read()
+        PLAN.changed(["settle_tau=3"])
     with pytest.raises(InputError, match="mismatch a_vt_v_m is"):
-        PLAN.changed(["a_vt_v_m=-1e-9"]).make_mismatch()
+        PLAN.changed(["a_vt_v_m=-1e-9"])
+    with pytest.raises(InputError, match=r"v_wl_v is 2\.1 V"):
+        PLAN.changed(["v_wl_v=2.1"])
+    with pytest.raises(InputError, match="trim_bits is 0; a trim has 1 to 12 bits"):
+        PLAN.changed(["trim_bits=0"])
+    with pytest.raises(InputError, match=r"sizes\.w_gate_m is not a size of cell '8t': .*w_access_m"):
+        PLAN.changed(["sizes.w_gate_m=1e-7"])
+    with pytest.raises(InputError, match=r"r_on_ohm is 20000.*, r_off_ohm is 100.*; want 0 < r_on < r_off"):
+        PLAN.changed(["cell=1t1r", "sizes.r_off_ohm=100"])
+    # How long a pulse is, only a simulation says.
+    assert PLAN.changed(["mode=pulsed", "settle_tau=3"]).read.settle_tau == 3
+
+
+@pytest.mark.parametrize("cell", list(CELLS))
+def test_every_cell_makes_a_column_for_each_of_its_reads(cell: str) -> None:
+    for mode in CELLS[cell].reads:
+        plan = make_plan({"name": "x", "column": {"cell": cell}, "read": {"mode": mode}}, origin="test")
+        read = plan.make_read(3e-10)
+        assert read.name == mode
+        load = nmos_switch(1e-6) if mode == "charge" else pmos_load(1e-6)
+        read.check(plan.make_column(load, 1e3))

@@ -15,10 +15,10 @@ import pytest
 
 from prcim.characterize.chunk import Chunk, Kind, chunks
 from prcim.characterize.engine import Engine
-from prcim.characterize.load import size_load
 from prcim.characterize.plan import named_plan, plan_id
 from prcim.characterize.run import Characterization, run_folder, run_plan, worker_setup
 from prcim.characterize.samples import chunk_file, read_samples
+from prcim.characterize.size import size
 from prcim.errors import InputError
 from prcim.spice.ngspice import Ngspice, find_ngspice
 
@@ -151,7 +151,8 @@ def test_progress_grows_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_shot_does_not_depend_on_its_chunk(first: Characterization) -> None:
     """An item is drawn and simulated alone; the same one in other company is the same, and no two are alike."""
-    engine = Engine(plan=PLAN, plan_id=ID, ngspice=NGSPICE, load_ohm=size_load(PLAN, NGSPICE))
+    column, read = size(PLAN, NGSPICE)
+    engine = Engine(plan=PLAN, plan_id=ID, ngspice=NGSPICE, column=column, read=read)
     samples = read_samples(first.folder, WORK, plan_id=ID)
     wanted: list[tuple[Kind, str, int]] = [("columns", "column", 5), ("chips", "chip", 1)]
     for kind, name, item in wanted:
