@@ -12,6 +12,7 @@ from prcim.errors import PrcimError
 COMMANDS = {
     "technology": "Measure the transistors.",
     "cell": "Measure a single cell.",
+    "amplifier": "Measure the sense amplifier.",
     "characterize": "Monte Carlo in ngspice: a plan in, an error table out.",
     "plan": "List the named plans, or show one with all its fields.",
     "lut": "Look at an error table.",
