@@ -12,7 +12,7 @@ from prcim.cells.disturb import disturbed_bit
 from prcim.characterize.cell_bench import CellBench, Figures, Task
 from prcim.characterize.cell_result import CellFigures, DisturbPoint, Leakage, Margin, ReadPoint
 from prcim.characterize.moments import moments, share_ci95
-from prcim.errors import InputError, RunError
+from prcim.errors import InputError
 
 #: Word-line levels at which a cell is measured unless told otherwise, V.
 V_WL_V = (0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)
@@ -52,8 +52,7 @@ def measure_cell(
         raise InputError(f"word-line levels are {levels} V; each must lie above 0 and be at most 2 V")
     if not 16 <= draws <= 1_000_000:
         raise InputError(f"draws is {draws}; a spread takes 16 to 1000000 draws")
-    if not np.isfinite(bench.nominal(Task(kind="leakage"))).all():
-        raise RunError(f"ngspice cannot simulate {bench.cell.name} without mismatch; look at models and supply")
+    bench.require()
     wanted = _wanted(bench.cell, levels, vdd_v)
     found = _run(bench, wanted, executor, draws, progress)
 

@@ -16,6 +16,7 @@ from prcim.cells.mismatch import Mismatch
 from prcim.cells.read_current import read_current_sweep
 from prcim.cells.technology import Technology
 from prcim.characterize.streams import Stream
+from prcim.errors import RunError
 from prcim.spice.deck import Deck
 from prcim.spice.ngspice import Ngspice, run_twice
 from prcim.spice.outcome import Outcome
@@ -80,6 +81,16 @@ class CellBench:
     def nominal(self, task: Task) -> Figures:
         """The same for one cell without mismatch."""
         return self._halving(task, self.no_shifts)
+
+    def require(self) -> None:
+        """Checks that a cell without mismatch can be simulated at all.
+
+        Raises:
+            RunError: it cannot; the message has the simulator's words.
+        """
+        outcome = self._run(leakage_deck(self.technology, self.cell, self.no_shifts, bit=1))
+        if not outcome.values:
+            raise RunError(f"{self.cell.name} cannot be simulated: {outcome.status_or('no result')}")
 
     @property
     def no_shifts(self) -> Shifts:
