@@ -1,5 +1,6 @@
 """A cell of another memory: one transistor and one programmable resistor."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,8 +42,10 @@ class Cell1T1R(Cell):
     idle: ClassVar[MappingProxyType[str, float]] = MappingProxyType({})
 
     def __post_init__(self) -> None:
-        if not 0 < self.r_on_ohm < self.r_off_ohm:
-            raise InputError(f"r_on_ohm is {self.r_on_ohm}, r_off_ohm is {self.r_off_ohm}; want 0 < r_on < r_off")
+        if not 0 < self.r_on_ohm < self.r_off_ohm < math.inf:
+            raise InputError(
+                f"r_on_ohm is {self.r_on_ohm}, r_off_ohm is {self.r_off_ohm}; want 0 < r_on < r_off < infinity"
+            )
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:  # noqa: D102
