@@ -17,9 +17,16 @@ CHEAP = settings(derandomize=True, deadline=None)
 
 
 @CHEAP
-@given(columns=st.integers(4, 300), chips=st.integers(2, 50), cells=st.integers(16, 3000), patterns=st.integers(2, 9))
-def test_chunks_cover_every_item_once(columns: int, chips: int, cells: int, patterns: int) -> None:
-    plan = PLAN.changed([f"sampling.columns={columns}", f"chips={chips}", f"cells={cells}", f"patterns={patterns}"])
+@given(
+    columns=st.integers(4, 300),
+    chips=st.integers(2, 50),
+    cells=st.integers(16, 3000),
+    patterns=st.integers(2, 9),
+    mode=st.sampled_from([["mode=steady"], ["mode=pulsed"], ["cell=8t1c", "mode=charge"]]),
+)
+def test_chunks_cover_every_item_once(columns: int, chips: int, cells: int, patterns: int, mode: list[str]) -> None:
+    counts = [f"sampling.columns={columns}", f"chips={chips}", f"cells={cells}", f"patterns={patterns}"]
+    plan = PLAN.changed([*counts, *mode])
     work = chunks(plan)
     wanted = {"reads": 5, "cells": cells, "chips": chips + 1, "columns": columns}
     for kind, count in wanted.items():
@@ -35,6 +42,15 @@ def test_chunks_do_not_depend_on_what_is_not_sampled() -> None:
     # A larger plan of the same kind begins with the same chunks, the last of each kind apart.
     more = chunks(PLAN.changed(["sampling.columns=64"]))
     assert [c for c in chunks(PLAN) if c.kind == "columns"] == [c for c in more if c.kind == "columns"][:8]
+
+
+def test_chunks_of_reads_in_time_are_small() -> None:
+    """A pulsed read of 64 rows takes half a second, a steady one a fortieth: no chunk should take minutes."""
+    largest = {
+        mode: max(chunk.shots(plan) for chunk in chunks(plan) if chunk.kind in ("columns", "chips"))
+        for mode, plan in {mode: PLAN.changed([f"mode={mode}"]) for mode in ("steady", "pulsed")}.items()
+    }
+    assert largest == {"steady": 4 * 9 * 4, "pulsed": 9 * 4}
 
 
 def test_names_sort_as_the_work_does() -> None:

@@ -87,6 +87,16 @@ def test_step_ratio_is_per_unit_of_the_sum() -> None:
     assert curve.step_ratio == pytest.approx(0.5)
 
 
+def test_step_ratio_of_a_curve_that_bends_at_both_ends() -> None:
+    """The difference of two lines is odd: its last step is as long as its first, whatever lies between them."""
+    mac = np.arange(-64.0, 65.0, 8.0)
+    curve = TransferCurve(mac=mac, v_bl_v=-1e-3 * mac - 1e-7 * mac**3)
+    steps = -np.diff(curve.v_bl_v)
+    assert steps[0] == pytest.approx(steps[-1])
+    assert curve.step_ratio == pytest.approx(steps[8] / steps[0])
+    assert TransferCurve(mac=mac, v_bl_v=-np.arctan(mac / 64)).step_ratio < 0.6
+
+
 @pytest.mark.parametrize("v_bl_v", [[1.0, 1.0, 0.9], [0.9, 1.0, 1.1], [1.0, 0.8, 0.9], [1.0, np.nan, 0.9]])
 def test_curve_that_does_not_fall_is_refused(v_bl_v: list[Any]) -> None:
     values: NDArray[np.float64] = np.array(v_bl_v)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from prcim.characterize.lut import SCHEMA
-from prcim.cli.main import status
+from prcim.cli.main import COMMANDS, status
 from prcim.spice.ngspice import find_ngspice
 
 TINY = ["rows=8", "sums=5", "sampling.columns=4", "patterns=2", "chips=2", "cells=16"]
@@ -51,7 +51,9 @@ def fake_ngspice(folder: Path, body: str) -> str:
         (["characterize", *settings("colour=red")], "'colour=red' is not a key of a plan; the keys are"),
         (["characterize", *settings("seed")], "'seed' is not of the form key=value"),
         (["characterize", *settings("vdd_v=abc")], "technology.vdd_v: Input should be a valid number"),
-        (["characterize", *settings("cell=9t")], "known cells are: 8t"),
+        (["characterize", *settings("cell=9t")], "known cells are: 6t, 8t, 8t1c, 1t1r"),
+        (["characterize", *settings("mode=charge")], "read.mode is 'charge'; a cell '8t' is read by: steady, pulsed"),
+        (["characterize", *settings("mode=pulsed", "v_wl_v=0.7")], "a pulse needs at least 100 ps"),
         (["characterize", *settings("models=x.lib", "nmos=n", "pmos=p")], "model file x.lib does not exist"),
         (["characterize", *settings("swing_v=1.0")], "leave saturation"),
         (["characterize", *settings("i_line_max_a=1e-9")], "limit i_line_max_a"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-SETTINGS = ["rows=8", "sums=5", "sampling.columns=80", "patterns=8", "chips=2", "cells=16"]
+SETTINGS = ["rows=8", "sums=5", "sampling.columns=80", "patterns=4", "chips=2", "cells=16"]
 CHUNKS = 5 + 1 + 1 + 20
 
 
