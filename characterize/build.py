@@ -5,24 +5,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
 from prcim.cells.pulsed_read import PulsedRead
-from prcim.cells.registry import CELLS
+from prcim.characterize.dies import die_curves
 from prcim.characterize.engine import Engine
 from prcim.characterize.lut import QUANTILES, SCHEMA, ErrorLUT
 from prcim.characterize.plan import Plan
-from prcim.characterize.streams import Stream
+from prcim.characterize.read_figures import read_figures, settle_error_v
 from prcim.characterize.transfer import TransferCurve
 from prcim.characterize.variance import shrunken_means, variance_components
 from prcim.errors import InputError, RunError
 
 #: Smallest step of the transfer curve relative to the largest, below which a read is refused.
 STEP_RATIO_MIN = 0.4
-#: Half a cell: how far the line may be from its steady state when a read ends. Assumption.
-SETTLE_ERROR_MAX_MAC = 1.0
 #: Where the read noise of each kind of read comes from.
 NOISE_SOURCES = {
     "steady": "line, load and cells: ngspice .noise; comparator: assumption",
@@ -66,16 +63,15 @@ def _build(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataF
     patterns = plan.sampling.patterns
     # The mean over P patterns takes a share of 1/P of the residual variance with it.
     residual = (err - err.mean(axis=1, keepdims=True)) * np.sqrt(patterns / (patterns - 1))
-    read = _read_figures(samples["reads"], samples["chips"], shots, mac)
+    read = read_figures(samples["reads"], samples["chips"], shots, mac)
     read_sigma = np.hypot(read["noise_v"], plan.read.comparator_noise_v) / curve.slope_v
-    chip_curves, volt_gain, cell_gain = _chips(samples["chips"], plan, v_bl_v, curve)
+    chip_curves, volt_gain, cell_gain = die_curves(samples["chips"], plan, v_bl_v, curve)
     good_cells = samples["cells"].query("status == 'ok'")
     value = "c_cell_f" if plan.read.mode == "charge" else "i_cell_a"
     cell = good_cells[value].to_numpy()
     if len(cell) < QUANTILES // 16:
         raise RunError("too few read currents of single cells could be simulated; see samples/cells-*.parquet")
     column = engine.column
-    settle_error_v = _settle_error_v(samples, plan, curve)
     meta: dict[str, Any] = {
         "schema": SCHEMA,
         "plan_id": plan_id,
@@ -92,7 +88,7 @@ def _build(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataF
         "t_read_s": float(f"{engine.read.t_read_s(column):.6g}"),
         "t_pulse_s": float(f"{engine.read.t_pulse_s:.6g}") if isinstance(engine.read, PulsedRead) else None,
         # How far the line still is from its steady state when the read-out looks, from transients of whole columns.
-        "settle_error_v": float(f"{settle_error_v:.3g}"),
+        "settle_error_v": float(f"{settle_error_v(samples, plan, curve):.3g}"),
         "step_ratio": round(curve.step_ratio, 4),
         "swing_v": float(f"{curve.v_bl_v[0] - curve.v_bl_v[-1]:.6g}"),
         value: float(f"{cell.mean():.6g}"),
@@ -124,11 +120,6 @@ def _build(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataF
     )
 
 
-def counts_cells(plan: Plan) -> bool:
-    """Whether one line counts the cells that conduct; otherwise every cell pushes one way or the other."""
-    return plan.read.mode != "charge" and len(CELLS[plan.column.cell].bit_lines) == 1
-
-
 def _cube(shots: pd.DataFrame, plan: Plan, mac: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     """Voltages and which of them are good, shape (columns, patterns, M).
 
@@ -148,99 +139,6 @@ def _cube(shots: pd.DataFrame, plan: Plan, mac: Floats) -> tuple[Floats, NDArray
         everybody = np.nanmean(v_bl_v, axis=(0, 1))
         v_bl_v = np.where(good, v_bl_v, np.where(np.isnan(own), everybody, own))
     return v_bl_v, good
-
-
-def _read_figures(reads: pd.DataFrame, chips: pd.DataFrame, shots: pd.DataFrame, mac: Floats) -> dict[str, Floats]:
-    """Noise, simulated at a few sums, and mean energy at every sum of the table.
-
-    Every shot has an energy. What that of a steady-state shot leaves out (word lines, the cells' own capacitance) is
-    the difference that reads in time make at a few sums of the column without mismatch.
-    """
-    if (reads["status"] != "ok").any():
-        bad = reads.loc[reads["status"] != "ok", "status"].iloc[0]
-        raise RunError(f"a read of the column without mismatch could not be simulated: {bad}")
-    at = reads["mac"].to_numpy(dtype=np.float64)
-    nominal = chips.query("chip == 0").sort_values("mac")
-    left_out_j = reads["energy_j"].to_numpy() - np.interp(at, nominal["mac"], nominal["energy_j"])
-    mean_j = shots.query("status == 'ok'").groupby("mac")["energy_j"].mean().sort_index()
-    energy_j = np.interp(mac, mean_j.index.to_numpy(dtype=np.float64), mean_j.to_numpy()) + np.interp(
-        mac, at, left_out_j
-    )
-    return {"noise_v": np.interp(mac, at, reads["noise_v"].to_numpy()), "energy_j": energy_j}
-
-
-def _settle_error_v(samples: dict[str, pd.DataFrame], plan: Plan, curve: TransferCurve) -> float:
-    """How far the column without mismatch is from its steady state when the read-out looks, V; a pulse has none."""
-    reads, nominal = samples["reads"], samples["chips"].query("chip == 0").sort_values("mac")
-    settled_v = PchipInterpolator(nominal["mac"], nominal["v_bl_v"])(reads["mac"])
-    error_v = np.abs(reads["v_end_v"] - settled_v)
-    error_mac = error_v / np.interp(reads["mac"], curve.mac, curve.slope_v)
-    if error_mac.max() > SETTLE_ERROR_MAX_MAC:
-        field = "t_settle_s" if plan.read.mode == "charge" else "settle_tau"
-        raise InputError(
-            f"the line is {error_mac.max():.2f} in S from its steady state when the read-out looks (limit"
-            f" {SETTLE_ERROR_MAX_MAC:g}); raise {field}"
-        )
-    return float(error_v.max())
-
-
-def _chips(chips: pd.DataFrame, plan: Plan, v_bl_v: Floats, curve: TransferCurve) -> tuple[Floats, Floats, Floats]:
-    """Curves that whole dies share, and two gains of each die: of a voltage error, and of its cells.
-
-    A die shifts the mean column by the factor that it shifts the column without mismatch by. Its thresholds come from
-    the mean curve at nominal conditions (`ideal`), from that curve shifted to the die's own middle as far as a trim
-    allows (`trimmed`), or from the mean of replica columns on the same die (`replica`): columns of the bank, so with
-    mismatch of their own. All columns of a die share one reference.
-    """
-    if (chips["status"] != "ok").any():
-        bad = chips.loc[chips["status"] != "ok", "status"].iloc[0]
-        raise RunError(f"a column on a shifted die could not be simulated: {bad}")
-    mac = curve.mac
-    dies = chips.sort_values(["chip", "mac"])["v_bl_v"].to_numpy().reshape(-1, len(mac))
-    columns = len(v_bl_v)
-    curves, volt_gains, cell_gains = [], [], []
-    for index, die_v in enumerate(dies[1:]):
-        mean = TransferCurve(mac=mac, v_bl_v=_on_die(curve.v_bl_v, die_v, dies[0], plan))
-        gain = float(np.interp(0.0, mac, mean.slope_v) / np.interp(0.0, mac, curve.slope_v))
-        if plan.reference.kind == "replica":
-            rng = np.random.default_rng((plan.seed, Stream.REPLICA, index))
-            # Replicas come from the half of the bank that the die belongs to, so no column stands in both halves.
-            first, last = (0, columns // 2) if index < len(dies[1:]) // 2 else (columns // 2, columns)
-            chosen = rng.integers(first, last, plan.reference.replicas)
-            pattern = rng.integers(0, v_bl_v.shape[1], plan.reference.replicas)
-            replica_v = _on_die(v_bl_v[chosen, pattern].mean(axis=0), die_v, dies[0], plan)
-            reference = TransferCurve(mac=mac, v_bl_v=replica_v)
-            volt_gains.append(gain)
-            cell_gains.append(1.0)
-        else:
-            shift_v = 0.0
-            if plan.reference.kind == "trimmed":
-                # At the conditions of the plan, on the mean column of the die, in the middle of the sums.
-                middle_v = [float(np.interp(0.0, mac, v)) for v in (mean.v_bl_v, curve.v_bl_v)]
-                shift_v = plan.make_trim().realised_v(middle_v[0] - middle_v[1])
-            reference = TransferCurve(mac=mac, v_bl_v=curve.v_bl_v + shift_v)
-            volt_gains.append(1.0)
-            cell_gains.append(gain)
-        curves.append(reference.mac_at(mean.v_bl_v) - mac)
-    return np.array(curves), np.array(volt_gains), np.array(cell_gains)
-
-
-def _on_die(v_bl_v: Floats, die_v: Floats, nominal_v: Floats, plan: Plan) -> Floats:
-    """A transfer curve moved to a die, by what the die does to the column without mismatch.
-
-    What mismatch does to a curve, it does on the die by as much more as that die's column moves more. One line falls
-    by a factor more at each sum, counted from where it stands with no cell on: the supply, or what the precharge switch
-    leaves. A balanced curve (two lines, or charge) has cells at work at every sum, so one factor holds, that of its
-    whole swing.
-    """
-    if counts_cells(plan):
-        fall_v, nominal_fall_v = die_v[0] - die_v[1:], nominal_v[0] - nominal_v[1:]
-        factor = fall_v / nominal_fall_v
-        # With no cell on there is only leakage.
-        factor = np.concatenate((factor[:1], factor))
-    else:
-        factor = (die_v[0] - die_v[-1]) / (nominal_v[0] - nominal_v[-1])
-    return np.asarray(die_v + (v_bl_v - nominal_v) * factor)
 
 
 def _quantiles(values: Floats) -> Floats:

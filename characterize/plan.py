@@ -31,6 +31,7 @@ from prcim.characterize.sections import (
     Section,
     TechnologyPlan,
 )
+from prcim.characterize.settings import with_settings
 from prcim.errors import InputError
 from prcim.spice.library import read_library
 
@@ -38,8 +39,6 @@ from prcim.spice.library import read_library
 DECK_VERSION = 2
 #: Goes up whenever draws or the arithmetic of the table change.
 TABLE_VERSION = 3
-#: Begins a setting of one of the cell's sizes, as in sizes.w_access_m=1e-7.
-SIZES = "sizes."
 #: Corner, supply, V, and temperature, degrees Celsius, at which fixed thresholds are found.
 NOMINAL = ("tt", 1.1, 27.0)
 
@@ -188,23 +187,7 @@ class Plan(Section):
         Raises:
             InputError: a key is unknown or a value is not allowed.
         """
-        data = self.model_dump()
-        for setting in settings:
-            key, equals, text = setting.partition("=")
-            if equals and key.startswith(SIZES):
-                data["column"]["sizes"] = {**data["column"]["sizes"], key.removeprefix(SIZES): _value(text)}
-                continue
-            places = [p for p in _leaves(data) if key in (p[-1], ".".join(p))]
-            if not equals or len(places) != 1:
-                known = ", ".join(".".join(p) for p in _leaves(data))
-                problem = "is not of the form key=value" if not equals else "is not a key of a plan"
-                problem = f"fits {len(places)} keys" if len(places) > 1 else problem
-                raise InputError(f"setting {setting!r} {problem}; the keys are: {known}")
-            target = data
-            for part in places[0][:-1]:
-                target = target[part]
-            target[places[0][-1]] = _value(text)
-        return make_plan(data, origin="the settings")
+        return make_plan(with_settings(self.model_dump(), settings), origin="the settings")
 
 
 def make_plan(data: dict[str, Any], *, origin: str) -> Plan:
@@ -269,18 +252,3 @@ def plan_id(plan: Plan, *, simulator: str) -> str:
         "simulator": simulator,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _leaves(data: dict[str, Any]) -> list[tuple[str, ...]]:
-    places: list[tuple[str, ...]] = []
-    for key, value in data.items():
-        places += [(key, *rest) for rest in _leaves(value)] if isinstance(value, dict) else [(key,)]
-    return places
-
-
-def _value(text: str) -> Any:
-    """A value as TOML would read it, else the text itself, so that a word needs no quotes."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text

@@ -16,6 +16,7 @@ from prcim.cells.registry import CELLS
 from prcim.cells.steady_read import SteadyRead
 from prcim.characterize import plan as plan_module
 from prcim.characterize.plan import Plan, make_plan, named_plan, plan_id, plan_names
+from prcim.characterize.settings import with_settings
 from prcim.errors import InputError
 from prcim.spice.library import own_library
 
@@ -206,11 +207,12 @@ def test_refused_settings(setting: str, words: str) -> None:
         PLAN.changed([setting])
 
 
-def test_ambiguous_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ambiguous_setting() -> None:
     """No two keys of a plan are alike today; should that change, the short form is refused."""
-    monkeypatch.setattr(plan_module, "_leaves", lambda _: [("column", "rows"), ("read", "rows")])
+    data = {"column": {"rows": 1}, "read": {"rows": 2}}
     with pytest.raises(InputError, match=r"setting 'rows=8' fits 2 keys; the keys are: column\.rows, read\.rows"):
-        PLAN.changed(["rows=8"])
+        with_settings(data, ["rows=8"])
+    assert with_settings(data, ["read.rows=8"]) == {"column": {"rows": 1}, "read": {"rows": 8}}
 
 
 def test_settings_change_what_they_name_and_nothing_else() -> None:
