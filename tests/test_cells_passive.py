@@ -98,7 +98,9 @@ def test_refused(kind: type[Part], field: str, value: Any, words: str) -> None:
         kind(**good | {field: value})
 
 
-@pytest.mark.parametrize(("r_on_ohm", "r_off_ohm"), [(0.0, 1e6), (1e6, 1e6), (2e6, 1e6), (math.nan, 1e6), (1e4, math.inf)])
+@pytest.mark.parametrize(
+    ("r_on_ohm", "r_off_ohm"), [(0.0, 1e6), (1e6, 1e6), (2e6, 1e6), (math.nan, 1e6), (1e4, math.inf)]
+)
 def test_refused_resistances_of_a_cell(r_on_ohm: float, r_off_ohm: float) -> None:
     with pytest.raises(InputError, match=f"r_on_ohm is {r_on_ohm}, r_off_ohm is {r_off_ohm}; want 0 < r_on < r_off <"):
         Cell1T1R(r_on_ohm=r_on_ohm, r_off_ohm=r_off_ohm)
