@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySpice.Spice.Netlist import Circuit
 
-from prcim.cells.offsets import Offsets, catch, no_offsets
+from prcim.cells.offsets import Caught, Offsets, catch, no_offsets
 from prcim.cells.strongarm import StrongArm
 from prcim.cells.technology import Technology
 from prcim.errors import InputError
@@ -44,7 +44,8 @@ class OffsetSearch:
         range_v: offsets from minus to plus this are found, V.
         resolution_v: widest interval in which an offset counts as caught, V.
         overdrive_v: distance from the offset at which the decision time is taken, V.
-        t_half_s: half a clock period, s; the decision is looked at after 70 % of it.
+        t_half_s: half a clock period, s. The decision is looked at after 70 % of it, and an amplifier that needs more
+            than half of that at the overdrive is too slow to catch its offset.
 
     Example:
         >>> from prcim.cells.technology import own_technology
@@ -105,20 +106,20 @@ class OffsetSearch:
             vcm_v: mean of both inputs where it is not the same for all, V, shape (amplifiers,).
         """
         vdd_v, half_s = self.technology.vdd_v, self.t_half_s
+        common_v = [self.vcm_v] * len(dvt_v) if vcm_v is None else vcm_v.tolist()
         circuit = Circuit(f"prcim offsets of {len(dvt_v)} sense amplifiers")
         circuit.raw_spice += self.technology.preamble
         circuit.subcircuit(self.amplifier.subcircuit(self.technology))
         circuit.V("dd", "vdd", 0, vdd_v)
-        high_s = half_s - EDGE_S
-        pulse = f"pulse(0 {vdd_v:.6g} {half_s:.6g} {EDGE_S:g} {EDGE_S:g} {high_s:.6g} {2 * half_s:.6g})"
+        times = f"{half_s:.6g} {EDGE_S:g} {EDGE_S:g} {half_s - EDGE_S:.6g} {2 * half_s:.6g}"
+        clock = f"pulse(0 {vdd_v:.6g} {times})"
         step_v = [self.range_v / 2 ** (k + 1) for k in range(self.cycles)]
         kick_v = [0.0] * (self.cycles - 1) + [self.overdrive_v, -2 * self.overdrive_v]
-        lines = [f"vclk clk 0 {pulse}", f"vstep step 0 {self._moves(step_v)}", f"vkick kick 0 {self._moves(kick_v)}"]
-        common_v = np.full(len(dvt_v), self.vcm_v) if vcm_v is None else vcm_v
+        lines = [f"vclk clk 0 {clock}", f"vstep step 0 {self._moves(step_v)}", f"vkick kick 0 {self._moves(kick_v)}"]
         for k, (dvt, mu, vcm) in enumerate(zip(dvt_v, factor, common_v, strict=True)):
             nodes = (f"p{k}", f"n{k}", "clk", f"outp{k}", f"outn{k}", "vdd", "0")
             circuit.X(str(k), self.amplifier.name, *nodes, **self.amplifier.instance(dvt, mu))
-            lines += self._bench(k, float(vcm))
+            lines += self._bench(k, vcm)
         netlist = "\n".join([str(circuit), *lines, SOLVER, ""])
         save = [f"v({node}{k})" for k in range(len(dvt_v)) for node in ("d", "outp", "outn")]
         tran = f"tran {half_s / 20:.6g} {self.t_stop_s:.6g} 0 {half_s / 20:.6g}"
@@ -128,8 +129,7 @@ class OffsetSearch:
         """A triangle in every cycle, after its decision."""
         points = [(0.0, 0.0)]
         for cycle, height in enumerate(height_v):
-            middle_s = self.t_half_s * (1 + 2 * cycle + MOVE)
-            width_s = HALF_MOVE * self.t_half_s
+            middle_s, width_s = self.t_half_s * (1 + 2 * cycle + MOVE), HALF_MOVE * self.t_half_s
             points += [(middle_s - width_s, 0.0), (middle_s, height), (middle_s + width_s, 0.0)]
         return "pwl(" + " ".join(f"{t:.9g} {v:.9g}" for t, v in points) + ")"
 
@@ -167,10 +167,14 @@ class OffsetSearch:
                 range_v=self.range_v,
                 resolution_v=self.resolution_v,
             )
+            if found.status == "ok":
+                t_s = float(np.mean([self._reached_s(time_s, apart_v, edge_s) for edge_s in edges_s[-2:]]))
+                if t_s > LOOK * self.t_half_s / 2:
+                    found = Caught(math.nan, math.nan, f"slow: needs {t_s * 1e9:.3g} ns; lengthen the clock's period")
+                else:
+                    t_decide_s[k] = t_s
             offset_v[k], half_width_v[k] = found.offset_v, found.half_width_v
             status.append(found.status)
-            if found.status == "ok":
-                t_decide_s[k] = np.mean([self._reached_s(time_s, apart_v, edge_s) for edge_s in edges_s[-2:]])
         return Offsets(
             offset_v=offset_v,
             half_width_v=half_width_v,

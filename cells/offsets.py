@@ -72,15 +72,17 @@ def catch(
         >>> round(found.offset_v, 5), round(found.half_width_v, 5), found.status
         (0.00875, 0.00125, 'ok')
     """
-    undecided = np.flatnonzero(~(np.abs(apart_v) >= vdd_v / 2))
-    if len(undecided):
-        return Caught(math.nan, math.nan, f"undecided at an input of {input_v[undecided[0]] * 1e3:.3f} mV")
+    undecided = ~(np.abs(apart_v) >= vdd_v / 2)
+    if undecided[-2:].any():
+        at_mv = input_v[-2:][undecided[-2:]][0] * 1e3
+        return Caught(math.nan, math.nan, f"undecided at an input of {at_mv:.3f} mV")
+    # Where the search met the offset so well that the clock was over before the decision, it lies on both sides.
     above = apart_v > 0
-    searched_v, found_above = input_v[:-2], above[:-2]
-    if found_above.all() or not found_above.any():
-        side = f"below {-range_v * 1e3:.4g}" if found_above.all() else f"above {range_v * 1e3:.4g}"
+    searched_v, no, yes = input_v[:-2], (~above | undecided)[:-2], (above | undecided)[:-2]
+    if not (no.any() and yes.any()):
+        side = f"below {-range_v * 1e3:.4g}" if yes.any() else f"above {range_v * 1e3:.4g}"
         return Caught(math.nan, math.nan, f"out of range: the offset lies {side} mV")
-    low_v, high_v = float(searched_v[~found_above].max()), float(searched_v[found_above].min())
+    low_v, high_v = float(searched_v[no].max()), float(searched_v[yes].min())
     width_v = abs(high_v - low_v)
     if width_v > resolution_v or not above[-2] or above[-1]:
         status = f"inconsistent: - up to {low_v * 1e3:.3f} mV, + from {high_v * 1e3:.3f} mV"
