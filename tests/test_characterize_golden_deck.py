@@ -11,10 +11,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from prcim.cells.cell_1t1r import Cell1T1R
+from prcim.cells.cell_6t import Cell6T
 from prcim.cells.cell_8t import Cell8T
+from prcim.cells.cell_8t1c import Cell8T1C
+from prcim.cells.charge_read import ChargeRead
 from prcim.cells.column import Column
+from prcim.cells.load import load_deck, nmos_switch, pmos_load, resistor_load
 from prcim.cells.mismatch import Mismatch
+from prcim.cells.pulsed_read import PulsedRead
+from prcim.cells.read import Read
 from prcim.cells.read_current import read_currents
+from prcim.cells.settling import settling_deck
 from prcim.cells.steady_read import SteadyRead
 from prcim.cells.technology import Technology
 from prcim.characterize.plan import DECK_VERSION
@@ -22,13 +30,35 @@ from prcim.spice.deck import Deck
 from prcim.spice.library import ModelLibrary
 
 #: DECK_VERSION -> checksum of each deck.
-GOLDEN = {
-    1: {
-        "steady": "475f2d29c3d8742f",
-        "probe": "6deb93540e69434e",
-        "noise": "bc8056f480126e33",
-        "transient": "53d58b9cb620ed02",
-        "currents": "f4f4e67823ab20fb",
+GOLDEN: dict[int, dict[str, str]] = {
+    2: {
+        "8t-steady": "ae1816891e72badd",
+        "8t-steady-noise": "3fb877a94b8bb5d2",
+        "8t-steady-probe": "a35b3a8930450fae",
+        "8t-steady-settling": "c1f40a915f852579",
+        "8t-steady-currents": "8785bc5171882d1c",
+        "8t-steady-pmos": "0da63cbc0c172838",
+        "8t-steady-pmos-noise": "d5fc63e899dc22a4",
+        "8t-steady-ground": "3bc24b4116a7fce2",
+        "8t-steady-ground-noise": "5104b5f3c7923674",
+        "8t-pulsed": "055695ee7bd20cca",
+        "8t-pulsed-noise": "39f4fbe7e8d27685",
+        "6t-steady": "915f397a9f434c01",
+        "6t-steady-noise": "611a794aee70d968",
+        "6t-steady-probe": "99b9b236487e50f2",
+        "6t-steady-settling": "6c987a937944004e",
+        "6t-steady-currents": "dac2140cc8ba6d19",
+        "6t-pulsed": "1c126628432f3596",
+        "6t-pulsed-noise": "ba61548bd1587bea",
+        "8t1c-charge": "8005fc546c71bc9a",
+        "8t1c-charge-noise": "aff5dd59f0c98f19",
+        "1t1r-steady": "720edf04e3f59d2b",
+        "1t1r-steady-noise": "45556bf94eb2643a",
+        "1t1r-steady-probe": "c2b2424753f32a58",
+        "1t1r-steady-settling": "6415da7423f021eb",
+        "1t1r-steady-currents": "92d9ff3114532d9f",
+        "load-p": "6aff22df2cb470bb",
+        "load-n": "3eef326c69ba4c0f",
     }
 }
 
@@ -39,22 +69,41 @@ COLUMN = Column(
     cell=Cell8T(),
     rows=4,
     n_used=3,
+    load=resistor_load(66e3),
     load_ohm=66e3,
 )
-READ = SteadyRead(v_wl_v=0.35)
+STEADY, PULSED, CHARGE = SteadyRead(v_wl_v=0.35), PulsedRead(v_wl_v=0.35, t_pulse_s=3e-10), ChargeRead(v_wl_v=0.5)
+#: Every cell with its reads, every load, and a ground wire.
+COLUMNS: dict[str, tuple[Column, Read]] = {
+    "8t-steady": (COLUMN, STEADY),
+    "8t-steady-pmos": (replace(COLUMN, load=pmos_load(3e-7)), STEADY),
+    "8t-steady-ground": (replace(COLUMN, r_vss_row_ohm=1.5), STEADY),
+    "8t-pulsed": (replace(COLUMN, load=pmos_load(1e-6), load_ohm=1e3), PULSED),
+    "6t-steady": (replace(COLUMN, cell=Cell6T()), STEADY),
+    "6t-pulsed": (replace(COLUMN, cell=Cell6T(), load=pmos_load(1e-6), load_ohm=1e3), PULSED),
+    "8t1c-charge": (replace(COLUMN, cell=Cell8T1C(), load=nmos_switch(1e-6), load_ohm=4e2), CHARGE),
+    "1t1r-steady": (replace(COLUMN, cell=Cell1T1R()), STEADY),
+}
 INPUTS = np.array([[1, 1, -1], [1, -1, -1], [-1, -1, 1]], dtype=np.int8)
 
 
 def decks() -> dict[str, Deck]:
-    draw = COLUMN.draw(Mismatch(), (1, 2, 3))
-    shifts = draw.dvt_v[:, 0], draw.mu[:, 0]
-    return {
-        "steady": READ.deck(COLUMN, draw, INPUTS),
-        "probe": READ.probe_deck(COLUMN, 0.93),
-        "noise": READ.noise_deck(COLUMN, INPUTS[0]),
-        "transient": READ.transient_deck(COLUMN, INPUTS[0]),
-        "currents": read_currents(COLUMN.technology, COLUMN.cell, shifts, v_wl_v=0.35, v_bl_v=1.0)[0],
-    }
+    found = {}
+    for name, (column, read) in COLUMNS.items():
+        draw = column.draw(Mismatch(), (1, 2, 3))
+        found[name] = read.deck(column, draw, INPUTS)
+        found[f"{name}-noise"] = read.noise_deck(column, INPUTS[0])
+        if name.endswith("-steady"):
+            assert isinstance(read, SteadyRead)
+            found[f"{name}-probe"] = read.probe_deck(column, 0.93)
+            found[f"{name}-settling"] = settling_deck(read, column, INPUTS[0])
+            shifts = draw.dvt_v[:, 0], draw.factor[:, 0]
+            found[f"{name}-currents"], _ = read_currents(
+                column.technology, column.cell, shifts, v_wl_v=0.35, v_bl_v=1.0
+            )
+    for load in (pmos_load(1e-6), nmos_switch(1e-6)):
+        found[f"load-{load.kind}"] = load_deck(COLUMN.technology, load, supply_v=0.5, drop_v=0.05)
+    return found
 
 
 def checksum(deck: Deck) -> str:
