@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from prcim.cells.cell_6t import Cell6T
 from prcim.cells.mismatch import Mismatch
 from prcim.cells.read_current import read_currents
 from prcim.cells.registry import CELLS
@@ -100,6 +101,14 @@ def test_a_cell_that_cannot_be_simulated_costs_nobody_else(kind: str, width: int
     assert np.isnan(found).all(axis=1).tolist() == [False, False, False, True, False]
 
 
+def test_the_current_of_a_cell_that_lost_its_bit_is_none() -> None:
+    """Wide pass gates over narrow pull-downs: read with a full word line, mismatch alone says which node is higher."""
+    weak = Cell6T(w_pass_m=2e-6, w_pull_down_m=80e-9)
+    found = replace(bench_of("6t"), cell=weak).measure(Task(kind="read", cells=20, v_wl_v=(0.3, 1.1)))
+    assert np.isfinite(found[:, 0]).all()
+    assert 4 < np.isnan(found[:, 1]).sum() < 16
+
+
 def test_failures_are_counted_and_shown(executor: Executor) -> None:
     dvt_v, _ = bench_of("6t").shifts(0, 16)
     ngspice = stubborn(100, f"dvt_pul={dvt_v[3, 0]:.6g}")
@@ -126,6 +135,7 @@ def test_figures_are_those_of_the_cells() -> None:
     current_a = -np.array([values[name][0] for name in names])
     assert found.read[1].current_a.mean == pytest.approx(current_a.mean(), rel=1e-6, abs=0)
     assert found.read[1].current_a.rel_sigma == pytest.approx(current_a.std(ddof=1) / current_a.mean(), rel=1e-4, abs=0)
+    assert found.read_off[1].current_a.mean < 1e-4 * current_a.mean()
     spreads = [found.read[1], *(points[1] for points in found.read_with_gain.values())]
     assert list(found.read_with_gain) == [1e-8, 2e-8]
     assert np.all(np.diff([point.current_a.mean for point in spreads]) < 0)
@@ -172,6 +182,7 @@ def test_keys_that_programs_read() -> None:
     shown = figures("6t").as_json()
     assert list(shown["read"][0]) == ["v_wl_v", "i_mean_a", "rel_sigma", "ci95", "n", "failed"]
     assert [point["v_wl_v"] for point in shown["read"]] == [0.5, 0.9]
+    assert shown["read"][0]["ci95"][0] < shown["read"][0]["rel_sigma"] < shown["read"][0]["ci95"][1]
     assert {"mean", "sigma", "n", "failed", "min"} <= shown["snm_read_v"].keys()
     assert (shown["snm_read_v"]["v_wl_v"], shown["snm_hold_v"]["v_wl_v"]) == (1.1, None)
 

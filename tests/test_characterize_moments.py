@@ -31,6 +31,12 @@ def test_a_normal_sample_has_the_known_standard_error() -> None:
         assert math.log(value / ends[0]) == pytest.approx(1.96 * error, rel=0.05)
 
 
+def test_an_exponential_sample_has_the_standard_error_of_its_moments() -> None:
+    """Its mean is its sigma, m3 = 2, m4 = 9 in units of it: var(log sigma/mean) = (8 / 4 + 1 - 2) / n = 1 / n."""
+    found = moments(np.random.default_rng(3).exponential(size=200_000))
+    assert math.log(found.rel_sigma_ci95[1] / found.rel_sigma) == pytest.approx(1.96 / math.sqrt(200_000), rel=0.1)
+
+
 def samples(distribution: str) -> list[Moments]:
     rng = np.random.default_rng(2)
     drawn = rng.standard_normal((600, 800))
