@@ -11,10 +11,12 @@ from scipy import stats
 
 from prcim.cells.load import resistor_load
 from prcim.characterize.build import build_lut
+from prcim.characterize.dies import die_curves
 from prcim.characterize.engine import Engine
 from prcim.characterize.figures import independent_share
 from prcim.characterize.lut import QUANTILES, ErrorLUT, load_lut
 from prcim.characterize.plan import Plan, named_plan
+from prcim.characterize.transfer import TransferCurve
 from prcim.errors import InputError, RunError
 from prcim.spice.ngspice import Ngspice
 
@@ -237,6 +239,25 @@ def test_die_moves_the_ends_of_a_balanced_column_and_not_its_middle(in_balance: 
     replica = build(balanced(law), BALANCED[law].changed(["reference.kind=replica", "replicas=64"]))
     assert np.abs(replica.chip_curves[:, [0, -1]]).max() < np.abs(found.chip_curves[:, [0, -1]]).max() / 2
     np.testing.assert_allclose(replica.chip_volt_gain, found.chip_cell_gain)
+
+
+@pytest.mark.parametrize("law", list(BALANCED))
+def test_offset_of_a_balanced_column_grows_with_the_swing_of_its_die(law: str) -> None:
+    """Alike at both ends, where a die bends the curve, and in the middle, where the column without mismatch is at 0."""
+    plan = BALANCED[law].changed(["chips=2", "sampling.columns=4"])
+    mac = 2.0 * np.array(plan.n_on) - ROWS
+    nominal_v, offset_v = -STEP_V / 2 * mac, 0.3 * STEP_V
+    die_v = 1.3 * nominal_v * (1 + 0.1 * (mac / ROWS) ** 2)
+    dies_v = np.array([nominal_v, die_v, nominal_v])
+    chip, sums = np.meshgrid(np.arange(3), mac, indexing="ij")
+    rows_of_dies = {"chip": chip.ravel(), "mac": sums.ravel(), "v_bl_v": dies_v.ravel(), "status": "ok"}
+    curve = TransferCurve(mac=mac, v_bl_v=nominal_v + offset_v)
+    columns_v = np.broadcast_to(curve.v_bl_v, (4, 4, len(mac)))
+    err, _, _ = die_curves(pd.DataFrame(rows_of_dies), plan, columns_v, curve)
+    # A straight curve: an error in S is one in volts.
+    found_v = curve.v_bl_v - err * STEP_V / 2
+    np.testing.assert_allclose(found_v[0] - die_v, 1.3 * 1.1 * offset_v, rtol=1e-9)
+    np.testing.assert_allclose(found_v[1] - nominal_v, offset_v, rtol=1e-9)
 
 
 def test_energy_is_that_of_the_shots_and_what_they_leave_out(lut: ErrorLUT) -> None:
