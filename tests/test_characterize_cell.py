@@ -19,6 +19,7 @@ from prcim.characterize.cell import measure_cell
 from prcim.characterize.cell_bench import CellBench, Task
 from prcim.characterize.cell_figures import write_cell_figure
 from prcim.characterize.cell_result import CellFigures
+from prcim.characterize.published import published_reads
 from prcim.errors import InputError, RunError
 from prcim.spice.deck import Deck
 from prcim.spice.ngspice import Ngspice, find_ngspice
@@ -194,6 +195,20 @@ def test_levels_above_a_low_supply_are_left_out(executor: Executor) -> None:
     # A given level above the supply is read, but no disturb is known there.
     found = measure_cell(bench, executor, v_wl_v=(0.4, 0.6), draws=16)
     assert ([point.v_wl_v for point in found.read], [point.v_wl_v for point in found.disturb]) == ([0.4, 0.6], [0.4])
+
+
+def test_published_figures_stand_beside_their_own_conditions_only() -> None:
+    hp, mismatch = own_technology(flavour="hp"), Mismatch()
+    assert published_reads(hp, CELLS["6t"](), mismatch)[0.4].optima == 0.284
+    assert published_reads(hp, CELLS["8t"](), replace(mismatch, a_beta_m=0))[0.6].rel_sigma == 0.102
+    for technology, cell, spread in (
+        (own_technology(flavour="sram"), CELLS["6t"](), mismatch),
+        (own_technology(flavour="hp", temp_c=85), CELLS["6t"](), mismatch),
+        (hp, Cell6T(w_pass_m=1e-7), mismatch),
+        (hp, CELLS["1t1r"](), mismatch),
+        (hp, CELLS["6t"](), replace(mismatch, a_vt_v_m=4e-9)),
+    ):
+        assert published_reads(technology, cell, spread) == {}
 
 
 @pytest.mark.parametrize("draws", [0, 15, 2_000_000])
