@@ -60,7 +60,7 @@ class ChargeRead(TimedRead):
         return super().t_on_s(column) + self.t_settle_s
 
     def t_step_s(self, column: Column) -> float:  # noqa: D102
-        return self.t_settle_s / 20
+        return self.t_settle_s / 2
 
     def noise_deck(self, column: Column, inputs: NDArray[np.int8]) -> Deck:
         """The operating point is all that is needed; the noise is a closed form."""
