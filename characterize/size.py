@@ -66,16 +66,24 @@ class _Sizing:
         column = plan.make_column(load, self.switch_ohm(load, self.technology.vdd_v))
         self.line_current_a(self.swing_v)
         t_pulse_s = column.c_bl_f * self.swing_v / self.line_current_a(self.swing_v / 2)
-        # Capacitance of the cells and edges of the pulse: two corrections find the length to a per cent.
-        for _ in range(2):
-            read = plan.make_read(t_pulse_s)
-            draw, ones = column.nominal_draw(), np.ones((1, plan.n_used), dtype=np.int8)
-            shots = read.result(column, draw, ones, self.run(read.deck(column, draw, ones)))
-            if not len(shots.v_bl_v):
-                raise RunError("the pulsed read of the column without mismatch cannot be simulated")
-            rest_v = self.technology.vdd_v if len(column.ends) == 1 else 0.0
-            t_pulse_s *= self.swing_v / (rest_v - float(shots.v_bl_v[0]))
+        # The cells' own capacitance and what the switch takes along when it goes off: the drop is linear in the length,
+        # but not proportional to it.
+        first_v = self.pulsed_drop_v(column, t_pulse_s)
+        second_s = t_pulse_s * max(2 - first_v / self.swing_v, 0.5)
+        second_v = self.pulsed_drop_v(column, second_s)
+        if second_v != first_v:
+            t_pulse_s = second_s + (self.swing_v - second_v) * (second_s - t_pulse_s) / (second_v - first_v)
         return column, plan.make_read(t_pulse_s)
+
+    def pulsed_drop_v(self, column: Column, t_pulse_s: float) -> float:
+        """How far the first line falls below the supply when all cells pull, or below the other line."""
+        read = self.plan.make_read(t_pulse_s)
+        draw, ones = column.nominal_draw(), np.ones((1, self.plan.n_used), dtype=np.int8)
+        shots = read.result(column, draw, ones, self.run(read.deck(column, draw, ones)))
+        if not len(shots.v_bl_v):
+            raise RunError("the pulsed read of the column without mismatch cannot be simulated")
+        rest_v = self.technology.vdd_v if len(column.ends) == 1 else 0.0
+        return rest_v - float(shots.v_bl_v[0])
 
     def line_current_a(self, drop_v: float) -> float:
         """Current of all cells on one line that is held so far below the supply, A; refuses what the line forbids."""
