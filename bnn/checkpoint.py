@@ -16,7 +16,8 @@ from torch import Tensor
 from prcim import __version__
 from prcim.bnn.mlp import Mlp, MlpSpec
 from prcim.bnn.registry import MODELS
-from prcim.characterize.lut import ErrorLUT, load_lut
+from prcim.characterize.lut import ErrorLUT
+from prcim.characterize.lut_file import load_lut, save_luts
 from prcim.errors import InputError
 from prcim.files import replacing
 
@@ -53,7 +54,7 @@ class Checkpoint:
         """
         tensors = {f"network.{name}": tensor.contiguous() for name, tensor in self.network.state_dict().items()}
         with tempfile.TemporaryDirectory(prefix="prcim-") as folder:
-            self.lut.save(Path(folder) / "lut.npz")
+            save_luts((self.lut,), Path(folder) / "lut.npz")
             tensors["lut"] = torch.frombuffer(bytearray((Path(folder) / "lut.npz").read_bytes()), dtype=torch.uint8)
         about = {
             "schema": SCHEMA,

@@ -1,5 +1,6 @@
 """From simulated shots to the table."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
 from prcim.cells.pulsed_read import PulsedRead
-from prcim.characterize.dies import die_curves
+from prcim.characterize.dies import Dies, die_curves
 from prcim.characterize.engine import Engine
 from prcim.characterize.lut import QUANTILES, SCHEMA, ErrorLUT
 from prcim.characterize.plan import Plan
@@ -30,13 +31,15 @@ NOISE_SOURCES = {
 Floats = NDArray[np.float64]
 
 
-def build_lut(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataFrame], simulator: str) -> ErrorLUT:
-    """Makes the table.
+def build_luts(
+    plan_id: str, engine: Engine, samples: Sequence[dict[str, pd.DataFrame]], simulator: str
+) -> tuple[ErrorLUT, ...]:
+    """Makes the tables of a plan, one for each of its conditions.
 
     Args:
-        plan, plan_id: what was simulated.
-        engine: the engine that simulated it; gives sizes.
-        samples: kind -> rows, as `read_samples` returns them.
+        plan_id: identity of the plan.
+        engine: the engine that simulated it; has the plan and the sizes.
+        samples: for each of the plan's conditions kind -> rows, as `read_samples` returns them.
         simulator: name and version, for the provenance.
 
     Raises:
@@ -45,10 +48,19 @@ def build_lut(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.Da
     """
     # One thread, so that sums are added in one order whatever the machine does besides.
     with threadpool_limits(1):
-        return _build(plan, plan_id, engine, samples, simulator)
+        luts: list[ErrorLUT] = []
+        nominal: Dies | None = None
+        for point, rows in enumerate(samples):
+            lut, dies = _build(plan_id, engine.at(point), rows, simulator, nominal)
+            luts.append(lut)
+            nominal = nominal or dies
+        return tuple(luts)
 
 
-def _build(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataFrame], simulator: str) -> ErrorLUT:
+def _build(
+    plan_id: str, engine: Engine, samples: dict[str, pd.DataFrame], simulator: str, nominal: Dies | None
+) -> tuple[ErrorLUT, Dies]:
+    plan = engine.plan
     mac = 2.0 * np.array(plan.n_on) - plan.n_used
     shots = samples["columns"]
     v_bl_v, good = _cube(shots, plan, mac)
@@ -65,7 +77,7 @@ def _build(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataF
     residual = (err - err.mean(axis=1, keepdims=True)) * np.sqrt(patterns / (patterns - 1))
     read = read_figures(samples["reads"], samples["chips"], shots, mac)
     read_sigma = np.hypot(read["noise_v"], plan.read.comparator_noise_v) / curve.slope_v
-    chip_curves, volt_gain, cell_gain = die_curves(samples["chips"], plan, v_bl_v, curve)
+    dies = die_curves(samples["chips"], plan, v_bl_v, curve, nominal)
     good_cells = samples["cells"].query("status == 'ok'")
     value = "c_cell_f" if plan.read.mode == "charge" else "i_cell_a"
     cell = good_cells[value].to_numpy()
@@ -80,6 +92,7 @@ def _build(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataF
         "engine": "column",
         "simulator": simulator,
         "readout": "none",
+        "conditions": list(plan.conditions[0]),
         "bit_lines": len(column.ends),
         "rows": plan.column.rows,
         "n_used": plan.n_used,
@@ -96,17 +109,17 @@ def _build(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataF
         "comparator_noise_v": plan.read.comparator_noise_v,
         "noise_source": NOISE_SOURCES[plan.read.mode],
     }
-    return ErrorLUT(
+    lut = ErrorLUT(
         mac=mac,
         transfer_v=curve.v_bl_v,
         slope_v=curve.slope_v,
         bank=shrunken_means(err, parts),
         residual_q=_quantiles(residual.reshape(-1, len(mac))),
-        total_q=_total_quantiles(err.reshape(-1, len(mac)), read_sigma, chip_curves, volt_gain, cell_gain),
+        total_q=_total_quantiles(err.reshape(-1, len(mac)), read_sigma, dies),
         read_sigma=read_sigma,
-        chip_curves=chip_curves,
-        chip_volt_gain=volt_gain,
-        chip_cell_gain=cell_gain,
+        chip_curves=dies.curves,
+        chip_volt_gain=dies.volt_gain,
+        chip_cell_gain=dies.cell_gain,
         cell_q=_quantiles((cell / cell.mean() - 1)[:, None])[0],
         energy_j=read["energy_j"],
         noise_line_v=read["noise_v"],
@@ -118,6 +131,7 @@ def _build(plan: Plan, plan_id: str, engine: Engine, samples: dict[str, pd.DataF
         failed=(~good).sum(axis=(0, 1)).astype(np.float64),
         meta=meta,
     )
+    return lut, dies
 
 
 def _cube(shots: pd.DataFrame, plan: Plan, mac: Floats) -> tuple[Floats, NDArray[np.bool_]]:
@@ -147,15 +161,13 @@ def _quantiles(values: Floats) -> Floats:
     return np.quantile(values, levels, axis=0, method="hazen").T
 
 
-def _total_quantiles(
-    err: Floats, read_sigma: Floats, chip_curves: Floats, volt_gain: Floats, cell_gain: Floats
-) -> Floats:
+def _total_quantiles(err: Floats, read_sigma: Floats, dies: Dies) -> Floats:
     """Quantiles of a read of any column on any die: its error, the die's, and normal read noise in 16 steps."""
     noise = norm.ppf((np.arange(16) + 0.5) / 16)
     noise /= noise.std()
     rows = []
     for k in range(err.shape[1]):
-        cells = err[:, k, None, None] * cell_gain[:, None]
-        spread = cells + chip_curves[:, k, None] + noise * read_sigma[k] / volt_gain[:, None]
+        cells = err[:, k, None, None] * dies.cell_gain[:, None]
+        spread = cells + dies.curves[:, k, None] + noise * read_sigma[k] / dies.volt_gain[:, None]
         rows.append(_quantiles(spread.reshape(-1, 1))[0])
     return np.array(rows)

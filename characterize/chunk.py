@@ -21,6 +21,7 @@ class Chunk:
         kind: "reads" are single reads of the column without mismatch, in time and with noise; "cells" read currents
             of single cells; "chips" columns without local mismatch on shifted dies; "columns" columns with mismatch.
         first, last: range of items, last excluded.
+        point: which of the plan's conditions they are simulated under.
 
     Example:
         >>> Chunk(kind="columns", first=0, last=4).name
@@ -30,11 +31,13 @@ class Chunk:
     kind: Kind
     first: int
     last: int
+    point: int = 0
 
     @property
     def name(self) -> str:
         """Name of the chunk's file, without suffix."""
-        return f"{self.kind}-{self.first:05d}-{self.last:05d}"
+        at = f"-p{self.point:03d}" if self.point else ""
+        return f"{self.kind}{at}-{self.first:05d}-{self.last:05d}"
 
     def shots(self, plan: Plan) -> int:
         """Number of simulated reads in the chunk; a cell counts as one."""
@@ -58,7 +61,8 @@ def chunks(plan: Plan) -> list[Chunk]:
     }
     sizes = SIZES if plan.read.mode == "steady" else SIZES_IN_TIME
     return [
-        Chunk(kind=kind, first=first, last=min(first + sizes[kind], count))
+        Chunk(kind=kind, first=first, last=min(first + sizes[kind], count), point=point)
+        for point in range(len(plan.conditions))
         for kind, count in items.items()
         for first in range(0, count, sizes[kind])
     ]

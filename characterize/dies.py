@@ -1,5 +1,8 @@
 """What a whole die does to its columns: curves that they share, and where its thresholds come from."""
 
+from dataclasses import dataclass
+from typing import final
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -13,45 +16,84 @@ from prcim.errors import RunError
 Floats = NDArray[np.float64]
 
 
-def die_curves(chips: pd.DataFrame, plan: Plan, v_bl_v: Floats, curve: TransferCurve) -> tuple[Floats, Floats, Floats]:
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dies:
+    """What whole dies do, at one point of a plan's conditions; G dies, M sums.
+
+    Attributes:
+        curves: error that all columns of a die share, reference included, in S, shape (G, M).
+        volt_gain: slope of each die's reference relative to the mean curve, shape (G,).
+        cell_gain: current of each die's cells relative to what its reference expects, shape (G,).
+        fixed: the mean transfer curve that fixed thresholds were made from.
+        trim_v: shift of these thresholds on each die, V, shape (G,); 0 where nothing is trimmed.
+    """
+
+    curves: Floats
+    volt_gain: Floats
+    cell_gain: Floats
+    fixed: TransferCurve
+    trim_v: Floats
+
+
+def die_curves(
+    chips: pd.DataFrame, plan: Plan, v_bl_v: Floats, curve: TransferCurve, nominal: Dies | None = None
+) -> Dies:
     """Curves that whole dies share, and two gains of each die: of a voltage error, and of its cells.
 
-    A die shifts the mean column by the factor that it shifts the column without mismatch by. Its thresholds come from
-    the mean curve at nominal conditions (`ideal`), from that curve shifted to the die's own middle as far as a trim
-    allows (`trimmed`), or from the mean of replica columns on the same die (`replica`): columns of the bank, so with
-    mismatch of their own. All columns of a die share one reference.
+    Thresholds come from the mean curve at the plan's own conditions (`ideal`), from that curve shifted to the die's own
+    middle as far as a trim allows (`trimmed`), or from the mean of replica columns on the same die (`replica`): columns
+    of the bank, so with mismatch of their own. All columns of a die share one reference.
+
+    Args:
+        chips: samples of the column without mismatch on shifted dies.
+        plan: the plan of this point.
+        v_bl_v: voltages of all columns, V, shape (columns, patterns, M).
+        curve: their mean transfer curve.
+        nominal: the dies at the plan's own conditions, where thresholds are fixed and trimmed; None for these.
     """
     if (chips["status"] != "ok").any():
         bad = chips.loc[chips["status"] != "ok", "status"].iloc[0]
         raise RunError(f"a column on a shifted die could not be simulated: {bad}")
     mac = curve.mac
     dies = chips.sort_values(["chip", "mac"])["v_bl_v"].to_numpy().reshape(-1, len(mac))
-    columns = len(v_bl_v)
-    curves, volt_gains, cell_gains = [], [], []
-    for index, die_v in enumerate(dies[1:]):
-        mean = TransferCurve(mac=mac, v_bl_v=_on_die(curve.v_bl_v, die_v, dies[0], plan))
-        gain = float(np.interp(0.0, mac, mean.slope_v) / np.interp(0.0, mac, curve.slope_v))
+    means = [TransferCurve(mac=mac, v_bl_v=_on_die(curve.v_bl_v, die_v, dies[0], plan)) for die_v in dies[1:]]
+    fixed = curve if nominal is None else nominal.fixed
+    trim_v = np.zeros(len(means)) if nominal is None else nominal.trim_v
+    if plan.reference.kind == "trimmed" and nominal is None:
+        # On the mean column of the die, in the middle of the sums.
+        middle_v = [_middle(mac, mean.v_bl_v) - _middle(mac, fixed.v_bl_v) for mean in means]
+        trim_v = np.array([plan.make_trim().realised_v(v) for v in middle_v])
+    curves, volt_gain, cell_gain = [], [], []
+    for index, mean in enumerate(means):
         if plan.reference.kind == "replica":
             rng = np.random.default_rng((plan.seed, Stream.REPLICA, index))
             # Replicas come from the half of the bank that the die belongs to, so no column stands in both halves.
-            first, last = (0, columns // 2) if index < len(dies[1:]) // 2 else (columns // 2, columns)
+            half = len(v_bl_v) // 2
+            first, last = (0, half) if index < len(means) // 2 else (half, len(v_bl_v))
             chosen = rng.integers(first, last, plan.reference.replicas)
             pattern = rng.integers(0, v_bl_v.shape[1], plan.reference.replicas)
-            replica_v = _on_die(v_bl_v[chosen, pattern].mean(axis=0), die_v, dies[0], plan)
-            reference = TransferCurve(mac=mac, v_bl_v=replica_v)
-            volt_gains.append(gain)
-            cell_gains.append(1.0)
+            replica_v = v_bl_v[chosen, pattern].mean(axis=0)
+            reference = TransferCurve(mac=mac, v_bl_v=_on_die(replica_v, dies[index + 1], dies[0], plan))
+            # The reference follows the die: its cells count as much as it expects, volts as much as its slope says.
+            volt_gain.append(_middle(mac, mean.slope_v) / _middle(mac, curve.slope_v))
+            cell_gain.append(1.0)
         else:
-            shift_v = 0.0
-            if plan.reference.kind == "trimmed":
-                # At the conditions of the plan, on the mean column of the die, in the middle of the sums.
-                middle_v = [float(np.interp(0.0, mac, v)) for v in (mean.v_bl_v, curve.v_bl_v)]
-                shift_v = plan.make_trim().realised_v(middle_v[0] - middle_v[1])
-            reference = TransferCurve(mac=mac, v_bl_v=curve.v_bl_v + shift_v)
-            volt_gains.append(1.0)
-            cell_gains.append(gain)
+            reference = TransferCurve(mac=mac, v_bl_v=fixed.v_bl_v + trim_v[index])
+            volt_gain.append(_middle(mac, fixed.slope_v) / _middle(mac, curve.slope_v))
+            cell_gain.append(_middle(mac, mean.slope_v) / _middle(mac, fixed.slope_v))
         curves.append(reference.mac_at(mean.v_bl_v) - mac)
-    return np.array(curves), np.array(volt_gains), np.array(cell_gains)
+    return Dies(
+        curves=np.array(curves),
+        volt_gain=np.array(volt_gain),
+        cell_gain=np.array(cell_gain),
+        fixed=fixed,
+        trim_v=trim_v,
+    )
+
+
+def _middle(mac: Floats, values: Floats) -> float:
+    return float(np.interp(0.0, mac, values))
 
 
 def counts_cells(plan: Plan) -> bool:

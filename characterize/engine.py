@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from prcim.cells.charge_read import ChargeRead
 from prcim.cells.column import Column, ColumnDraw
 from prcim.cells.passive import Capacitor
+from prcim.cells.pulsed_read import PulsedRead
 from prcim.cells.read import Read
 from prcim.cells.read_current import read_currents
 from prcim.cells.settling import settled, settling_deck
@@ -57,17 +58,28 @@ class Engine:
             RunError: ngspice was killed or hangs, twice in a row. That says nothing about the circuit, so there are
                 no rows; the same call can be made again.
         """
+        engine = self.at(chunk.point)
         rows: Iterator[dict[str, Any]]
         match chunk.kind:
             case "reads":
-                rows = self._reads(chunk)
+                rows = engine._reads(chunk)
             case "cells":
-                rows = self._cells(chunk)
+                rows = engine._cells(chunk)
             case "chips":
-                rows = self._chips(chunk)
+                rows = engine._chips(chunk)
             case "columns":
-                rows = self._columns(chunk)
-        return pd.DataFrame([{"plan_id": self.plan_id, "kind": chunk.kind, **row} for row in rows])
+                rows = engine._columns(chunk)
+        common = {"plan_id": self.plan_id, "kind": chunk.kind, "point": chunk.point}
+        return pd.DataFrame([{**common, **row} for row in rows])
+
+    def at(self, point: int) -> "Engine":
+        """The engine for one point of the plan's conditions: the same column, load, pulse and mismatch."""
+        if point == 0:
+            return self
+        plan = self.plan.at(point)
+        column = replace(self.column, technology=plan.make_technology())
+        read = plan.make_read(self.read.t_pulse_s if isinstance(self.read, PulsedRead) else 0.0)
+        return replace(self, plan=plan, column=column, read=read)
 
     def _columns(self, chunk: Chunk) -> Iterator[dict[str, Any]]:
         plan = self.plan

@@ -2,20 +2,14 @@
 
 import hashlib
 import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from importlib.resources import as_file, files
-from pathlib import Path
-from tokenize import TokenError
 from typing import Any, final
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prcim.errors import InputError
-from prcim.files import replacing
 
 SCHEMA = "prcim-lut-2"
 #: Quantiles are kept at (i + 1/2) / 256.
@@ -143,97 +137,21 @@ class ErrorLUT:
     def sha256(self) -> str:
         """Checksum of everything in the table."""
         digest = hashlib.sha256()
-        for name, array in sorted(self._arrays().items()):
+        for name, array in sorted(self.arrays().items()):
             digest.update(f"{name}:{array.dtype.str}:{array.shape}:".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
-    def _arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything as it stands in a file: single precision, and `meta` as bytes."""
         arrays: dict[str, NDArray[Any]] = {name: getattr(self, name).astype("<f4") for name in array_names()}
         arrays["meta"] = np.frombuffer(json.dumps(dict(self.meta), sort_keys=True).encode(), dtype=np.uint8)
         return arrays
-
-    def save(self, path: Path) -> None:
-        """Writes the table; the same table gives the same bytes.
-
-        Raises:
-            RunError: the disk is full or the folder cannot be written.
-        """
-        checksum = np.frombuffer(self.sha256.encode(), dtype=np.uint8)
-        arrays = dict(sorted({**self._arrays(), "sha256": checksum}.items()))
-        with replacing(path) as scratch:
-            np.savez(scratch, **arrays)  # type: ignore[arg-type]
-
-
-#: What NumPy and zipfile raise on a file with a changed byte somewhere: RuntimeError for one that seems encrypted or
-#: compressed by an unknown method, TokenError and SyntaxError for an array's header, TypeError for a bare .npy file.
-_DAMAGE = (
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    TypeError,
-    RuntimeError,
-    SyntaxError,
-    BadZipFile,
-    TokenError,
-    zlib.error,
-)
 
 
 def array_names() -> list[str]:
     """Names of a table's arrays."""
     return [field.name for field in fields(ErrorLUT) if field.name != "meta"]
-
-
-def load_lut(path: Path) -> ErrorLUT:
-    """Reads a table and checks it.
-
-    Raises:
-        InputError: the file is missing, damaged, or of another schema version.
-    """
-    again = "make it anew with `prcim characterize`"
-    try:
-        # Opened here: np.load leaves a file open whose zip directory is damaged.
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        meta = json.loads(arrays.pop("meta").tobytes())
-        checksum = arrays.pop("sha256").tobytes().decode()
-    except FileNotFoundError:
-        raise InputError(f"table {path} does not exist; {again}, or give another with --lut") from None
-    except _DAMAGE as error:
-        raise InputError(f"table {path} is damaged or no prcim table ({str(error)[:100]}); {again}") from None
-    if not isinstance(meta, dict) or meta.get("schema") != SCHEMA:
-        found = meta.get("schema") if isinstance(meta, dict) else None
-        raise InputError(f"table {path} has schema {found!r}; this version of prcim reads {SCHEMA!r}; {again}")
-    missing = sorted(set(array_names()) ^ set(arrays))
-    if missing:
-        raise InputError(f"table {path} lacks or has too many of: {', '.join(missing)}; {again}")
-    lut = ErrorLUT(**{name: array.astype(np.float64) for name, array in arrays.items()}, meta=meta)
-    if lut.sha256 != checksum:
-        raise InputError(f"table {path} does not match its checksum: it was changed or damaged; {again}")
-    return lut
-
-
-def open_lut(name: str) -> ErrorLUT:
-    """A table by the name of its file, or one that comes with the package as package:NAME.
-
-    Raises:
-        InputError: there is none, or it is damaged.
-
-    Example:
-        >>> open_lut("package:8t-64").rows
-        64
-    """
-    kind, colon, inside = name.partition(":")
-    if kind != "package" or not colon:
-        return load_lut(Path(name))
-    folder = files("prcim.characterize") / "tables"
-    known = sorted(file.name.removesuffix(".npz") for file in folder.iterdir() if file.name.endswith(".npz"))
-    if inside not in known:
-        raise InputError(f"the package has no table {name!r}; it has: {', '.join(f'package:{k}' for k in known)}")
-    with as_file(folder / f"{inside}.npz") as path:
-        return load_lut(path)
 
 
 def binomial_weights(n_used: int, mac: Floats) -> Floats:

@@ -1,6 +1,7 @@
 """Everything that decides a result, in one value with an identity."""
 
 import hashlib
+import itertools
 import json
 import tomllib
 from importlib.resources import files
@@ -25,6 +26,7 @@ from prcim.characterize.sections import (
     ColumnPlan,
     MismatchPlan,
     Name,
+    PvtPlan,
     ReadPlan,
     ReferencePlan,
     SamplingPlan,
@@ -41,6 +43,8 @@ DECK_VERSION = 2
 TABLE_VERSION = 3
 #: Corner, supply, V, and temperature, degrees Celsius, at which fixed thresholds are found.
 NOMINAL = ("tt", 1.1, 27.0)
+#: Corner, supply, V, temperature, degrees Celsius.
+Conditions = tuple[str, float, float]
 
 
 class Plan(Section):
@@ -63,6 +67,7 @@ class Plan(Section):
     column: ColumnPlan = ColumnPlan()
     read: ReadPlan = ReadPlan()
     reference: ReferencePlan = ReferencePlan()
+    pvt: PvtPlan = PvtPlan()
     sampling: SamplingPlan = SamplingPlan()
 
     @model_validator(mode="after")
@@ -92,12 +97,29 @@ class Plan(Section):
                 f" {NOMINAL[2]:.0f} degrees; away from there use 'replica' or 'trimmed'"
             )
         # These check themselves.
+        for point in range(1, len(self.conditions)):
+            self.at(point).make_technology()
         _ = self.make_cell().parts
         self.make_trim()
         self.make_mismatch()
         if self.read.mode != "pulsed":
             self.make_read()
         return self
+
+    @property
+    def conditions(self) -> tuple[Conditions, ...]:
+        """Corner, supply and temperature of every point; first those of [technology], which all else refers to."""
+        own = (self.technology.corner, self.technology.vdd_v, self.technology.temp_c)
+        lists = (self.pvt.corners or own[:1], self.pvt.vdds_v or own[1:2], self.pvt.temps_c or own[2:])
+        return tuple(dict.fromkeys((own, *itertools.product(*lists))))
+
+    def at(self, point: int) -> "Plan":
+        """The plan of one point of `conditions` alone."""
+        corner, vdd_v, temp_c = self.conditions[point]
+        technology = self.technology.model_copy(update={"corner": corner, "vdd_v": vdd_v, "temp_c": temp_c})
+        v_wl_v = self.read.v_wl_v * (vdd_v / self.technology.vdd_v if self.pvt.v_wl_follows_vdd else 1.0)
+        read = self.read.model_copy(update={"v_wl_v": v_wl_v})
+        return self.model_copy(update={"technology": technology, "read": read, "pvt": PvtPlan()})
 
     @property
     def n_used(self) -> int:

@@ -13,10 +13,11 @@ from typing import Any, final
 
 import pandas as pd
 
-from prcim.characterize.build import build_lut
+from prcim.characterize.build import build_luts
 from prcim.characterize.chunk import Chunk, chunks
 from prcim.characterize.engine import Engine
-from prcim.characterize.lut import ErrorLUT, load_lut
+from prcim.characterize.lut import ErrorLUT
+from prcim.characterize.lut_file import load_luts, save_luts
 from prcim.characterize.plan import Plan, plan_id
 from prcim.characterize.samples import read_chunk, read_samples, write_chunk
 from prcim.characterize.size import size
@@ -35,13 +36,18 @@ class Characterization:
 
     Attributes:
         folder: where everything lies.
-        lut: the table, also in `folder`/lut.npz.
+        luts: the tables, one for each of the plan's conditions, also in `folder`/lut.npz.
         summary: what `folder`/summary.json holds.
     """
 
     folder: Path
-    lut: ErrorLUT
+    luts: tuple[ErrorLUT, ...]
     summary: dict[str, Any]
+
+    @property
+    def lut(self) -> ErrorLUT:
+        """The table at the plan's own conditions."""
+        return self.luts[0]
 
 
 def run_folder(plan: Plan, ngspice: Ngspice, root: Path) -> Path:
@@ -84,24 +90,26 @@ def run_plan(
         column, read = size(plan, ngspice, timeout_s=timeout_s)
         engine = Engine(plan=plan, plan_id=identity, ngspice=ngspice, column=column, read=read, timeout_s=timeout_s)
         resumed = _simulate_missing(engine, folder, work, executor, workers, progress)
-        samples = read_samples(folder, work, plan_id=identity)
-        lut = build_lut(plan, identity, engine, samples, f"ngspice-{ngspice.version}")
-        lut.save(folder / "lut.npz")
+        samples = [
+            read_samples(folder, [chunk for chunk in work if chunk.point == point], plan_id=identity)
+            for point in range(len(plan.conditions))
+        ]
+        save_luts(build_luts(identity, engine, samples, f"ngspice-{ngspice.version}"), folder / "lut.npz")
         # What everybody else will read: single precision, as the file has it.
-        lut = load_lut(folder / "lut.npz")
+        luts = load_luts(folder / "lut.npz")
         summary = {
             "plan_id": identity,
             "engine": "column",
             "shots": sum(chunk.shots(plan) for chunk in work),
             "shots_resumed": resumed,
-            "failures": sum(_failures(rows) for rows in samples.values()),
+            "failures": sum(_failures(rows) for point in samples for rows in point.values()),
             "seconds": round(time.monotonic() - started, 1),
             # One engine so far: there is nothing that a sample of shots could be held against.
             "agreement": {"n": 0, "rms_mac": None, "max_mac": None, "spread_ratio": None},
-            "static_share": lut.static_share,
+            "static_share": luts[0].static_share,
         }
         write_text(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
-        return Characterization(folder=folder, lut=lut, summary=summary)
+        return Characterization(folder=folder, luts=luts, summary=summary)
 
 
 def worker_setup() -> None:

@@ -38,6 +38,19 @@ class TechnologyPlan(Section):
         return self
 
 
+class PvtPlan(Section):
+    """Further conditions for the same chips: every combination of what is listed.
+
+    Where a list is empty the condition is that of [technology]. Load, pulse, mismatch and thresholds stay those that
+    [technology] gave.
+    """
+
+    corners: tuple[Literal["tt", "ff", "ss", "fs", "sf"], ...] = ()
+    vdds_v: tuple[float, ...] = ()
+    temps_c: tuple[float, ...] = ()
+    v_wl_follows_vdd: bool = False
+
+
 class MismatchPlan(Section):
     """Pelgrom coefficients in the pair convention, global spreads, spread of the load."""
 

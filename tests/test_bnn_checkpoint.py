@@ -15,6 +15,7 @@ from prcim.bnn.mlp import Mlp, MlpSpec
 from prcim.bnn.noise import Reads, VirtualChip
 from prcim.bnn.tables import integer_tables
 from prcim.cells.readout import SenseAmplifier
+from prcim.characterize.lut_file import save_luts
 from prcim.errors import InputError, RunError
 
 SPEC = MlpSpec(inputs=64, classes=10, rows=64, n_used=64, width=64, hidden=1)
@@ -140,7 +141,7 @@ def test_table_other_than_the_named_one_is_refused(saved: Path, tmp_path: Path) 
     tensors, about = load_tensors(saved)
     assert about["lut_sha256"] == make_lut().sha256
     other = make_lut(columns=18)
-    other.save(tmp_path / "lut.npz")
+    save_luts((other,), tmp_path / "lut.npz")
     inside = torch.frombuffer(bytearray((tmp_path / "lut.npz").read_bytes()), dtype=torch.uint8)
     for changed, named in (
         ({**tensors, "lut": inside}, about),

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from prcim.cells.load import resistor_load
-from prcim.characterize.build import build_lut
+from prcim.characterize.build import build_luts
 from prcim.characterize.dies import die_curves
 from prcim.characterize.engine import Engine
 from prcim.characterize.figures import independent_share
-from prcim.characterize.lut import QUANTILES, ErrorLUT, load_lut
+from prcim.characterize.lut import QUANTILES, ErrorLUT
+from prcim.characterize.lut_file import load_lut, save_luts
 from prcim.characterize.plan import Plan, named_plan
 from prcim.characterize.transfer import TransferCurve
 from prcim.errors import InputError, RunError
@@ -114,7 +115,8 @@ def build(samples: dict[str, pd.DataFrame], plan: Plan = PLAN) -> ErrorLUT:
     column, read = plan.make_column(resistor_load(1e5), 1e5), plan.make_read(2e-10)
     nobody = Ngspice(path="none", version="0")
     engine = Engine(plan=plan, plan_id="f" * 64, ngspice=nobody, column=column, read=read)
-    return build_lut(plan, "f" * 64, engine, samples, "made up")
+    (lut,) = build_luts("f" * 64, engine, [samples], "made up")
+    return lut
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +255,7 @@ def test_offset_of_a_balanced_column_grows_with_the_swing_of_its_die(law: str) -
     rows_of_dies = {"chip": chip.ravel(), "mac": sums.ravel(), "v_bl_v": dies_v.ravel(), "status": "ok"}
     curve = TransferCurve(mac=mac, v_bl_v=nominal_v + offset_v)
     columns_v = np.broadcast_to(curve.v_bl_v, (4, 4, len(mac)))
-    err, _, _ = die_curves(pd.DataFrame(rows_of_dies), plan, columns_v, curve)
+    err = die_curves(pd.DataFrame(rows_of_dies), plan, columns_v, curve).curves
     # A straight curve: an error in S is one in volts.
     found_v = curve.v_bl_v - err * STEP_V / 2
     np.testing.assert_allclose(found_v[0] - die_v, 1.3 * 1.1 * offset_v, rtol=1e-9)
@@ -267,19 +269,21 @@ def test_energy_is_that_of_the_shots_and_what_they_leave_out(lut: ErrorLUT) -> N
     samples = made_up()
     shots = samples["columns"]
     bad = shots.query("mac == 0 and pattern == 0 and column < 20").index
-    shots.loc[bad, ["status", "energy_j"]] = ["failed: no convergence", 1.0]
+    shots.loc[bad, "status"] = "failed: no convergence"
+    shots.loc[bad, "energy_j"] = 1.0
     np.testing.assert_allclose(build(samples).energy_j, lut.energy_j, rtol=0.01)
 
 
 @pytest.mark.parametrize(("plan", "field"), [(PLAN, "settle_tau"), (BALANCED["charge"], "t_settle_s")])
 def test_read_that_does_not_settle_is_refused(plan: Plan, field: str) -> None:
     samples = made_up() if plan is PLAN else balanced("charge")
-    late_v = 1.2 * STEP_V / 2
-    samples["reads"].loc[3, "v_end_v"] += late_v
+    late_v, reads = 1.2 * STEP_V / 2, samples["reads"]
+    on_time_v = reads["v_end_v"].to_numpy()
+    reads["v_end_v"] = on_time_v + late_v * (reads.index == 3)
     words = rf"the line is 1\.[12]\d in S from its steady state when the read-out looks \(limit 1\); raise {field}"
     with pytest.raises(InputError, match=words):
         build(samples, plan)
-    samples["reads"].loc[3, "v_end_v"] -= late_v / 2
+    reads["v_end_v"] = on_time_v + late_v / 2 * (reads.index == 3)
     # The others are 0.1 mV late.
     assert build(samples, plan).meta["settle_error_v"] == pytest.approx(late_v / 2 + 1e-4, rel=0.01)
 
@@ -303,7 +307,7 @@ def test_order_of_rows_does_not_matter(lut: ErrorLUT, tmp_path: Path) -> None:
     again = build(samples | {"reads": made_up()["reads"]})
     for name in ("bank", "residual_q", "total_q", "chip_curves"):
         np.testing.assert_array_equal(getattr(again, name), getattr(lut, name))
-    lut.save(tmp_path / "lut.npz")
+    save_luts((lut,), tmp_path / "lut.npz")
     assert load_lut(tmp_path / "lut.npz").sha256 == lut.sha256
 
 

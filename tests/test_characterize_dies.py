@@ -30,7 +30,8 @@ def curves(*changes: str) -> tuple[Floats, Floats, Floats]:
     # Eight columns without mismatch of their own: replicas then know the die exactly.
     v_bl_v = np.broadcast_to(line_v(1.0), (8, 4, len(MAC)))
     curve = TransferCurve(mac=MAC, v_bl_v=line_v(1.0))
-    return die_curves(chips, PLAN.changed(list(changes)), v_bl_v, curve)
+    dies = die_curves(chips, PLAN.changed(list(changes)), v_bl_v, curve)
+    return dies.curves, dies.volt_gain, dies.cell_gain
 
 
 def test_fixed_thresholds_see_the_whole_gain_of_a_die() -> None:

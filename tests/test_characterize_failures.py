@@ -12,6 +12,7 @@ from disk import full_disk
 
 from prcim.characterize.chunk import Chunk, chunks
 from prcim.characterize.engine import Engine
+from prcim.characterize.lut_file import save_luts
 from prcim.characterize.plan import Plan, named_plan, plan_id
 from prcim.characterize.run import Characterization, run_plan
 from prcim.characterize.samples import chunk_file, write_chunk
@@ -77,7 +78,7 @@ def test_few_failed_shots_are_in_the_table(
 
 def test_cells_that_lose_their_data_fail(tmp_path: Path) -> None:
     """A real failure: with a spread of 0.2 V and half the supply many cells cannot hold both bits."""
-    hard = ["a_vt_v_m=3e-8", "vdd_v=0.5", "swing_v=0.1", "failures_max=0.2"]
+    hard = ["rows=4", "a_vt_v_m=3e-8", "vdd_v=0.5", "swing_v=0.1", "failures_max=0.2"]
     plan = PLAN.changed(hard)
     with pytest.raises(RunError, match=r"shots failed, more than the allowed share 0\.2; there is no table"):
         run(tmp_path, plan)
@@ -156,16 +157,16 @@ def test_load_gives_the_swing_that_was_asked_for() -> None:
 @pytest.mark.parametrize("free", [0, 1000, 5000])
 def test_full_disk_leaves_the_old_table_whole(first: Characterization, tmp_path: Path, free: int) -> None:
     path = tmp_path / "lut.npz"
-    first.lut.save(path)
+    save_luts((first.lut,), path)
     before = path.read_bytes()
     changed = replace(first.lut, bank=first.lut.bank + 1)
     with full_disk(free), pytest.raises(RunError, match=r"cannot write .*lut\.npz: .*; free some space or"):
-        changed.save(path)
+        save_luts((changed,), path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
     # Who reads while the file is replaced sees the old one to its end.
     with path.open("rb") as reader:
-        changed.save(path)
+        save_luts((changed,), path)
         assert reader.read() == before
     assert path.read_bytes() != before
 

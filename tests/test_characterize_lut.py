@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from prcim.characterize.lut import QUANTILES, SCHEMA, ErrorLUT, array_names, binomial_weights, load_lut
+from prcim.characterize.lut import QUANTILES, SCHEMA, ErrorLUT, array_names, binomial_weights
+from prcim.characterize.lut_file import load_lut, save_luts
 from prcim.errors import InputError
 
 SUMS, COLUMNS, DIES = 3, 4, 2
@@ -36,7 +37,7 @@ def table(**changes: Any) -> ErrorLUT:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "lut.npz"
-    table().save(path)
+    save_luts((table(),), path)
     return path
 
 
@@ -68,9 +69,9 @@ def test_same_table_same_bytes(path: Path, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("time.time", lambda: 2e9)
     # The order of the fields, and of the keys of the provenance, is not part of a table.
     changed = table(meta=dict(reversed(list(table().meta.items()))))
-    changed.save(again)
+    save_luts((changed,), again)
     assert again.read_bytes() == path.read_bytes()
-    load_lut(path).save(again)
+    save_luts((load_lut(path),), again)
     assert again.read_bytes() == path.read_bytes()
     assert {tuple(info.date_time) for info in zipfile.ZipFile(path).infolist()} == {(1980, 1, 1, 0, 0, 0)}
 

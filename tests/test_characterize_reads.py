@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from prcim.characterize.build import build_lut
+from prcim.characterize.build import build_luts
 from prcim.characterize.chunk import chunks
 from prcim.characterize.engine import Engine
 from prcim.characterize.lut import ErrorLUT
@@ -96,7 +96,8 @@ def with_ideal_reference(run: Run) -> ErrorLUT:
     ngspice = find_ngspice()
     column, read = size(plan, ngspice)
     engine = Engine(plan=plan, plan_id="f" * 64, ngspice=ngspice, column=column, read=read)
-    return build_lut(plan, "f" * 64, engine, run.samples, "test")
+    (lut,) = build_luts("f" * 64, engine, [run.samples], "test")
+    return lut
 
 
 def test_table_is_whole(run: Run) -> None:
@@ -211,7 +212,7 @@ def test_samples_hold_what_the_readme_lists(run: Run) -> None:
         "reads": {"mac", "noise_v", "energy_j", "v_end_v"},
     }
     for kind, rows in run.samples.items():
-        assert set(rows) == wanted[kind] | {"plan_id", "kind", "status", "seconds"}
+        assert set(rows) == wanted[kind] | {"plan_id", "kind", "point", "status", "seconds"}
     summary = json.loads((run.result.folder / "summary.json").read_text())
     assert summary == run.result.summary
     assert (summary["failures"], summary["shots"]) == (0, sum(chunk.shots(run.plan) for chunk in chunks(run.plan)))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from prcim.characterize.lut import open_lut
+from prcim.characterize.lut_file import open_lut, save_luts
 from prcim.cli.main import status
 from prcim.files import lock_folder
 
@@ -67,7 +67,7 @@ def test_other_settings_in_the_same_folder_are_refused(run: Path, capsys: pytest
 def test_another_table_in_the_same_folder_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A state that was trained for one table must not be taken for a training on another."""
     lut = open_lut("package:8t-64")
-    dataclasses.replace(lut, read_sigma=2 * lut.read_sigma).save(run.parent / "other.npz")
+    save_luts((dataclasses.replace(lut, read_sigma=2 * lut.read_sigma),), run.parent / "other.npz")
     assert status(["train", "--lut", str(run.parent / "other.npz"), "--out", str(run), *SMALL]) == 2
     assert "is of a training with other settings, table or data" in capsys.readouterr().err
 

@@ -48,6 +48,7 @@ def numbers(line: str) -> list[str]:
 
 
 def test_it_names_every_command() -> None:
-    for name in ("technology", "cell", "characterize", "plan", "lut", "evaluate", "report"):
+    for name in COMMANDS.keys() - {"train"}:
         assert f"prcim {name}" in README
-    assert set(COMMANDS) == {"technology", "cell", "characterize", "plan", "lut", "train", "evaluate", "report"}
+    # It has a target of its own.
+    assert "make train" in README

@@ -44,7 +44,7 @@ def command(
     from prcim.bnn.registry import named_dataset
     from prcim.bnn.spread import spread
     from prcim.bnn.tables import integer_tables
-    from prcim.characterize.lut import open_lut
+    from prcim.characterize.lut_file import open_lut
 
     # Chips run side by side; threads inside each would only get in each other's way.
     torch.set_num_threads(1)

@@ -19,7 +19,7 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def show(table: str, figures: Path | None, as_json: bool) -> None:
     """Print TABLE: errors and their shares at each sum, in units of S, with 95 % intervals."""
-    from prcim.characterize.lut import open_lut
+    from prcim.characterize.lut_file import open_lut
 
     lut = open_lut(table)
     if figures is not None:

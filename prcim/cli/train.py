@@ -147,7 +147,7 @@ def command(
 
 def _tables(lut: str | None, jobs: int, progress: Progress) -> "tuple[ErrorLUT, list[ErrorLUT]]":
     """The table to train for and those of milder design points; simulated when they are missing and none is named."""
-    from prcim.characterize.lut import open_lut
+    from prcim.characterize.lut_file import open_lut
     from prcim.characterize.plan import named_plan
 
     if lut is not None:
