@@ -23,8 +23,6 @@ EDGE_S = 20e-12
 LOOK, MOVE, HALF_MOVE = 0.7, 0.85, 0.1
 #: Capacitor that holds an input difference, F, and its leak, ohm: nothing is lost in a microsecond.
 HOLD_F, LEAK_OHM = 1e-12, 1e12
-#: The first input difference, as a fraction of the range: at 0 an amplifier without mismatch could not decide.
-START = 1 / 64
 
 
 @final
@@ -135,16 +133,15 @@ class OffsetSearch:
 
     def _bench(self, k: int, vcm_v: float) -> list[str]:
         """What one amplifier has of its own. As text: PySpice would put braces around the expressions."""
-        start_v, vdd_v = START * self.range_v, self.technology.vdd_v
+        vdd_v = self.technology.vdd_v
         # A triangle of height h lasts 2 HALF_MOVE halves, so this current moves the capacitor by h.
         gain = HOLD_F / (HALF_MOVE * self.t_half_s)
-        level_v = {f"d{k}": start_v, f"p{k}": vcm_v, f"n{k}": vcm_v, f"outp{k}": vdd_v, f"outn{k}": vdd_v}
+        level_v = {f"d{k}": 0.0, f"p{k}": vcm_v, f"n{k}": vcm_v, f"outp{k}": vdd_v, f"outn{k}": vdd_v}
         level_v |= {f"x{k}.midp": vdd_v, f"x{k}.midn": vdd_v, f"x{k}.tail": vdd_v / 2}
         return [
             f"bstep{k} 0 d{k} i={gain:.6g}*(v(step)*tanh(20*(v(outn{k})-v(outp{k})))+v(kick))",
             f"chold{k} d{k} 0 {HOLD_F:g}",
             f"rhold{k} d{k} 0 {LEAK_OHM:g}",
-            f"istart{k} 0 d{k} {start_v / LEAK_OHM:.6g}",
             f"bp{k} p{k} 0 v={vcm_v:.6g}+0.5*v(d{k})",
             f"bn{k} n{k} 0 v={vcm_v:.6g}-0.5*v(d{k})",
             *(f".nodeset v({node})={volts:.6g}" for node, volts in level_v.items()),
