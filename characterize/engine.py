@@ -21,10 +21,13 @@ from prcim.characterize.patterns import input_patterns
 from prcim.characterize.plan import Plan
 from prcim.characterize.streams import Stream
 from prcim.spice.deck import Deck
+from prcim.spice.ladder import climb
 from prcim.spice.ngspice import Ngspice, run_twice
 from prcim.spice.outcome import Outcome
 
 LOST = "failed: a cell lost its data or never held it"
+#: Key of a row's deck until it leaves the row for a file.
+DECK = "deck"
 
 
 @final
@@ -52,7 +55,8 @@ class Engine:
 
         Returns:
             One row a shot, with the columns that the README lists. A shot that does not converge, or in which a cell
-            loses its data, is a row too; its status says so.
+            loses its data, is a row too; its status says so. The attribute `decks` holds the decks that could not be
+            solved: name of a file -> text.
 
         Raises:
             RunError: ngspice was killed or hangs, twice in a row. That says nothing about the circuit, so there are
@@ -70,7 +74,16 @@ class Engine:
             case "columns":
                 rows = engine._columns(chunk)
         common = {"plan_id": self.plan_id, "kind": chunk.kind, "point": chunk.point}
-        return pd.DataFrame([{**common, **row} for row in rows])
+        found = [{**common, **row} for row in rows]
+        decks = {}
+        for index, row in enumerate(found):
+            if text := row.pop(DECK, ""):
+                file = f"{chunk.name}-{index}.cir"
+                decks[file] = text
+                row["status"] = f"{row['status']}; its deck is failed/{file}"
+        frame = pd.DataFrame(found)
+        frame.attrs["decks"] = decks
+        return frame
 
     def at(self, point: int) -> "Engine":
         """The engine for one point of the plan's conditions: the same column, load, pulse and mismatch."""
@@ -105,8 +118,9 @@ class Engine:
         shots = [
             shot for first in range(0, len(inputs), limit) for shot in self._shots(draw, inputs[first : first + limit])
         ]
-        for index, (v_bl_v, energy_j, status, seconds) in enumerate(shots):
+        for index, (v_bl_v, energy_j, status, seconds, deck) in enumerate(shots):
             yield {
+                **({DECK: deck} if deck else {}),
                 "chip": chip,
                 "column": column_index,
                 "pattern": index // sums,
@@ -117,24 +131,30 @@ class Engine:
                 "seconds": seconds,
             }
 
-    def _shots(self, draw: ColumnDraw, inputs: NDArray[np.int8]) -> Iterator[tuple[float, float, str, float]]:
-        """Voltage, energy, status and seconds of each read.
+    def _shots(self, draw: ColumnDraw, inputs: NDArray[np.int8]) -> Iterator[tuple[float, float, str, float, str]]:
+        """Voltage, energy, status and seconds of each read, and the deck of one that could not be solved.
 
-        A deck that stops half-way is halved and done again. So are reads that follow the loss of a cell's data and
-        that the read says nothing of, on fresh columns: a column that never holds its data costs n log n reads.
+        A deck that stops half-way is halved and done again, a single read with the options of the ladder. Reads that
+        follow the loss of a cell's data and that the read says nothing of are halved too, on fresh columns: a column
+        that never holds its data costs n log n reads.
         """
         count = len(inputs)
-        outcome = self._run(self.read.deck(self.column, draw, inputs))
+        deck = self.read.deck(self.column, draw, inputs)
+        outcome = self._run(deck)
         shots = self.read.result(self.column, draw, inputs, outcome)
+        if count == 1 and not len(shots.held):
+            outcome, deck = climb(self.ngspice, deck, self.timeout_s)
+            shots = self.read.result(self.column, draw, inputs, outcome)
         solved = len(shots.held)
         if solved == count or (solved and not shots.held[-1]):
             for v_bl_v, energy_j, held in zip(shots.v_bl_v, shots.energy_j, shots.held, strict=True):
-                yield float(v_bl_v), float(energy_j), "ok" if held else LOST, outcome.seconds / solved
+                yield float(v_bl_v), float(energy_j), "ok" if held else LOST, outcome.seconds / solved, ""
             rest = inputs[solved:]
         elif count > 1:
             rest = inputs
         else:
-            yield float("nan"), float("nan"), outcome.status_or("failed: no convergence"), outcome.seconds
+            status = outcome.status_or("failed: no convergence")
+            yield float("nan"), float("nan"), status, outcome.seconds, deck.text
             return
         half = (len(rest) + 1) // 2
         for part in (rest[:half], rest[half:]):
@@ -194,11 +214,11 @@ class Engine:
             if found is None:
                 return {"status": outcome.status_or("failed: the transient did not reach its end")}
             return {"energy_j": found.energy_j, "v_end_v": found.v_bl_v}
-        ((v_bl_v, energy_j, status, _),) = self._shots(self.column.nominal_draw(), inputs[None])
+        ((v_bl_v, energy_j, status, *_),) = self._shots(self.column.nominal_draw(), inputs[None])
         if isinstance(self.read, ChargeRead) and status == "ok":
             # The plates go on settling: twice the time shows by how much.
             longer = replace(self, read=replace(self.read, t_settle_s=2 * self.read.t_settle_s))
-            ((v_bl_v, _, status, _),) = longer._shots(self.column.nominal_draw(), inputs[None])
+            ((v_bl_v, _, status, *_),) = longer._shots(self.column.nominal_draw(), inputs[None])
         return {"energy_j": energy_j, "v_end_v": v_bl_v, "status": status}
 
     def _run(self, deck: Deck) -> Outcome:

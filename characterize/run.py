@@ -168,6 +168,8 @@ def _simulate_missing(
         for future in finished:
             chunk = pending.pop(future)
             rows = future.result()
+            for name, deck in rows.attrs.get("decks", {}).items():
+                write_text(folder / "failed" / name, deck)
             write_chunk(folder, chunk, rows)
             done += chunk.shots(plan)
             failures += _failures(rows)
