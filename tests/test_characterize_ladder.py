@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from prcim.cells.load import resistor_load
-from prcim.characterize.chunk import Chunk, chunks
+from prcim.characterize.chunk import chunks
 from prcim.characterize.plan import named_plan
 from prcim.characterize.run import Characterization, run_plan
 from prcim.characterize.samples import chunk_file
