@@ -14,6 +14,7 @@ from prcim.cells.column import Column, ColumnDraw, instance, word_line
 from prcim.cells.load import load_deck, pmos_load, resistor_load
 from prcim.cells.mismatch import Mismatch
 from prcim.cells.part import Part
+from prcim.cells.read import word_levels
 from prcim.cells.read_current import read_currents
 from prcim.cells.steady_read import SteadyRead
 from prcim.errors import InputError
@@ -363,6 +364,15 @@ def test_capacitance_and_time_constant() -> None:
     assert charge.tau_s == pytest.approx(500 * 45.8e-15 + 60 * 25.8e-15 / 2, **near)
 
 
+def test_word_lines_of_used_and_unused_rows() -> None:
+    """The rows at the far end are those that are not used: both word lines rest."""
+    inputs = np.array([[1, -1]], dtype=np.int8)
+    twins = replace(COLUMN, rows=3, n_used=2)
+    assert word_levels(twins, inputs)[0, :, :, 0].tolist() == [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
+    charge = replace(CASES["8t1c-charge"].column, rows=3, n_used=2)
+    assert word_levels(charge, inputs)[0, :, 0].tolist() == [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]
+
+
 def test_supplies() -> None:
     supplies_v = CASES["8t1c-charge"].column.supplies_v(0.25)
     assert supplies_v == {"i(vload)": 0.25, "i(vcell)": 1.1, "i(vbl)": 1.1, "i(vblb)": 1.1}
@@ -407,8 +417,8 @@ def test_cells_and_loads_that_do_not_suit_a_read(column: str, read: str, words: 
 def test_switch_that_does_not_suit_a_read() -> None:
     steady, charge = CASES["8t-steady"], CASES["8t1c-charge"]
     column = steady.changed(load=charge.column.load).column
-    with pytest.raises(InputError, match="a steady read needs a resistor or a PMOS at the end .* has an NMOS"):
+    with pytest.raises(InputError, match=r"a steady read needs a resistor or a PMOS at the end .* has an NMOS"):
         steady.read.deck(column, column.nominal_draw(), conducting(6, [6]))
     column = charge.changed(load=pmos_load(1e-6)).column
-    with pytest.raises(InputError, match="a charge read needs an NMOS at the end .* has a PMOS"):
+    with pytest.raises(InputError, match=r"a charge read needs an NMOS at the end .* has a PMOS"):
         charge.read.deck(column, column.nominal_draw(), conducting(6, [6]))

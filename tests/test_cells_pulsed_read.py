@@ -24,8 +24,8 @@ from prcim.spice.outcome import Outcome
 BOLTZMANN, ELECTRON_C = 1.380649e-23, 1.602177e-19
 KT_J = BOLTZMANN * 300.15
 CASE = CASES["8t-pulsed"]
-#: Four resistors of 400 kOhm on 500 fF: a time constant of 50 ns. An access transistor of 0.5 um adds 2 kOhm, 0.5 %; its
-#: drain holds 0.8 fF, which the line brings back after the read, 0.6 % for all four.
+#: Four resistors of 400 kOhm on 500 fF: a time constant of 50 ns. An access transistor of 0.5 um adds 2 kOhm, 0.5 %;
+#: its drain holds 0.8 fF, which the line brings back after the read, 0.6 % for all four.
 R_OHM, C_F = 4e5, 500e-15
 RC = Case(
     column=replace(
@@ -103,7 +103,9 @@ def test_energy_counts_all_sources() -> None:
         "v(shot)": np.zeros_like(time_s),
         "v(rbl0)": np.where(time_s < down_s + 2 * EDGE_S, 1.0, 0.9),
         "v(xp0.q)": np.full_like(time_s, 1.1),
+        "v(xp0.qb)": np.zeros_like(time_s),
         "v(xn0.q)": np.zeros_like(time_s),
+        "v(xn0.qb)": np.full_like(time_s, 1.1),
         **{name: np.full_like(time_s, -1e-6) for name in ("i(vload)", "i(vcell)", "i(vbl)", "i(vblb)")},
         # The driver gives 2 uA while the line is up and takes them back: what comes back is lost.
         "i(brwlp0)": np.where(up, -2e-6, 2e-6),
