@@ -160,10 +160,8 @@ def levels_by_shot(levels_v: NDArray[np.float64]) -> str:
 
 
 def latch_nodes(column: Column) -> list[str]:
-    """The node that holds the bit, of every cell that has one."""
-    if not column.cell.latch:
-        return []
-    return [f"x{instance(row, twin)}.{column.cell.latch[0]}" for row, twin in column.places]
+    """Both nodes of the latch of every cell: one alone can look well at a metastable point."""
+    return [f"x{instance(row, twin)}.{node}" for row, twin in column.places for node in column.cell.latch]
 
 
 def data_held(column: Column, draw: ColumnDraw, levels_v: NDArray[np.float64], margin: float) -> NDArray[np.bool_]:
@@ -172,9 +170,10 @@ def data_held(column: Column, draw: ColumnDraw, levels_v: NDArray[np.float64], m
     Args:
         column, draw: the column.
         levels_v: voltage of `latch_nodes`, V, shape (nodes, reads).
-        margin: fraction of the supply; the metastable point lies at 0.4 or above.
+        margin: fraction of the supply; at a metastable point one of the two nodes is 0.4 off or more.
     """
     if not column.cell.latch:
         return np.ones(levels_v.shape[-1], dtype=np.bool_)
-    bits = np.array([[column.cell.stored_bit(int(draw.weights[row]), twin)] for row, twin in column.places])
+    stored = [column.cell.stored_bit(int(draw.weights[row]), twin) for row, twin in column.places]
+    bits = np.array([level for bit in stored for level in (bit, 1 - bit)])[:, None]
     return np.asarray(np.all(np.abs(levels_v / column.technology.vdd_v - bits) < margin, axis=0))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import pandas as pd
@@ -26,8 +26,16 @@ from prcim.spice.ngspice import Ngspice, run_twice
 from prcim.spice.outcome import Outcome
 
 LOST = "failed: a cell lost its data or never held it"
-#: Key of a row's deck until it leaves the row for a file.
-DECK = "deck"
+
+
+class Shot(NamedTuple):
+    """One read: what it gave, how long it took, and its deck where it could not be solved."""
+
+    v_bl_v: float
+    energy_j: float
+    status: str
+    seconds: float
+    deck: str = ""
 
 
 @final
@@ -77,7 +85,7 @@ class Engine:
         found = [{**common, **row} for row in rows]
         decks = {}
         for index, row in enumerate(found):
-            if text := row.pop(DECK, ""):
+            if text := row.pop("deck", ""):
                 file = f"{chunk.name}-{index}.cir"
                 decks[file] = text
                 row["status"] = f"{row['status']}; its deck is failed/{file}"
@@ -118,21 +126,17 @@ class Engine:
         shots = [
             shot for first in range(0, len(inputs), limit) for shot in self._shots(draw, inputs[first : first + limit])
         ]
-        for index, (v_bl_v, energy_j, status, seconds, deck) in enumerate(shots):
+        for index, shot in enumerate(shots):
             yield {
-                **({DECK: deck} if deck else {}),
                 "chip": chip,
                 "column": column_index,
                 "pattern": index // sums,
                 "mac": int(2 * n_on[index] - self.plan.n_used),
-                "v_bl_v": v_bl_v,
-                "energy_j": energy_j,
-                "status": status,
-                "seconds": seconds,
+                **shot._asdict(),
             }
 
-    def _shots(self, draw: ColumnDraw, inputs: NDArray[np.int8]) -> Iterator[tuple[float, float, str, float, str]]:
-        """Voltage, energy, status and seconds of each read, and the deck of one that could not be solved.
+    def _shots(self, draw: ColumnDraw, inputs: NDArray[np.int8]) -> Iterator[Shot]:
+        """Each read.
 
         A deck that stops half-way is halved and done again, a single read with the options of the ladder. Reads that
         follow the loss of a cell's data and that the read says nothing of are halved too, on fresh columns: a column
@@ -148,13 +152,13 @@ class Engine:
         solved = len(shots.held)
         if solved == count or (solved and not shots.held[-1]):
             for v_bl_v, energy_j, held in zip(shots.v_bl_v, shots.energy_j, shots.held, strict=True):
-                yield float(v_bl_v), float(energy_j), "ok" if held else LOST, outcome.seconds / solved, ""
+                yield Shot(float(v_bl_v), float(energy_j), "ok" if held else LOST, outcome.seconds / solved)
             rest = inputs[solved:]
         elif count > 1:
             rest = inputs
         else:
             status = outcome.status_or("failed: no convergence")
-            yield float("nan"), float("nan"), status, outcome.seconds, deck.text
+            yield Shot(float("nan"), float("nan"), status, outcome.seconds, deck.text)
             return
         half = (len(rest) + 1) // 2
         for part in (rest[:half], rest[half:]):
@@ -214,12 +218,14 @@ class Engine:
             if found is None:
                 return {"status": outcome.status_or("failed: the transient did not reach its end")}
             return {"energy_j": found.energy_j, "v_end_v": found.v_bl_v}
-        ((v_bl_v, energy_j, status, *_),) = self._shots(self.column.nominal_draw(), inputs[None])
-        if isinstance(self.read, ChargeRead) and status == "ok":
+        (shot,) = self._shots(self.column.nominal_draw(), inputs[None])
+        v_end_v = shot.v_bl_v
+        if isinstance(self.read, ChargeRead) and shot.status == "ok":
             # The plates go on settling: twice the time shows by how much.
             longer = replace(self, read=replace(self.read, t_settle_s=2 * self.read.t_settle_s))
-            ((v_bl_v, _, status, *_),) = longer._shots(self.column.nominal_draw(), inputs[None])
-        return {"energy_j": energy_j, "v_end_v": v_bl_v, "status": status}
+            (later,) = longer._shots(self.column.nominal_draw(), inputs[None])
+            v_end_v, shot = later.v_bl_v, shot._replace(status=later.status)
+        return {"energy_j": shot.energy_j, "v_end_v": v_end_v, "status": shot.status}
 
     def _run(self, deck: Deck) -> Outcome:
         return run_twice(self.ngspice, deck, self.timeout_s)
