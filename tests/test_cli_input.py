@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from prcim.characterize.lut import SCHEMA
-from prcim.cli.main import COMMANDS, status
+from prcim.cli.main import status
 from prcim.spice.ngspice import find_ngspice
 
 TINY = ["rows=8", "sums=5", "sampling.columns=4", "patterns=2", "chips=2", "cells=16"]
