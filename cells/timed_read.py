@@ -13,7 +13,7 @@ from prcim.spice.deck import Deck
 from prcim.spice.outcome import Outcome
 
 #: ngspice's 1e-3 would allow an error of 1 mV on a line at the supply.
-SOLVER = ".options reltol=1e-4 vntol=1e-7 abstol=1e-13\n"
+SOLVER = ".options reltol=1e-5 vntol=1e-7 abstol=1e-12 chgtol=1e-16\n"
 #: The switch stays on for so many time constants until the next read: exp(-12) is 6e-6.
 SWITCH_TAU = 12.0
 #: How far a latch may be from its bit when the word lines are down again, as a fraction of the supply.

@@ -1,6 +1,7 @@
 """From simulated shots to the table."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
 from prcim.cells.pulsed_read import PulsedRead
+from prcim.characterize.agreement import LARGEST_MAX, RMS_MAX, SPREAD_MAX, compared
 from prcim.characterize.dies import Dies, die_curves
 from prcim.characterize.engine import Engine
 from prcim.characterize.lut import QUANTILES, SCHEMA, ErrorLUT
@@ -89,7 +91,8 @@ def _build(
         "plan_id": plan_id,
         "plan": plan.model_dump(exclude={"technology": {"models"}}),
         "models_sha256": column.technology.library.sha256,
-        "engine": "column",
+        "engine": plan.engine,
+        "agreement": _agreement(samples, plan, curve),
         "simulator": simulator,
         "readout": "none",
         "conditions": list(plan.conditions[0]),
@@ -132,6 +135,24 @@ def _build(
         meta=meta,
     )
     return lut, dies
+
+
+def _agreement(samples: dict[str, pd.DataFrame], plan: Plan, curve: TransferCurve) -> dict[str, Any]:
+    """How far composed columns are from ngspice's; the column engine has nothing to be held against.
+
+    Raises:
+        RunError: too far for a table.
+    """
+    if plan.engine == "column":
+        return {"n": 0, "rms_mac": None, "max_mac": None, "spread_ratio": None}
+    found = compared(samples["checks"], samples["columns"], curve)
+    if not found.good:
+        raise RunError(
+            f"composed columns differ from ngspice's by {found.rms_mac:.3f} rms and {found.max_mac:.2f} at most in S"
+            f" (limits {RMS_MAX} and {LARGEST_MAX}), their spread is {found.spread_ratio:.3f} times ngspice's (1 within"
+            f" {SPREAD_MAX}), over {found.n} reads; there is no table. engine=column simulates every column"
+        )
+    return {name: value if name == "n" else float(f"{value:.4g}") for name, value in asdict(found).items()}
 
 
 def _cube(shots: pd.DataFrame, plan: Plan, mac: Floats) -> tuple[Floats, NDArray[np.bool_]]:

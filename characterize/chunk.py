@@ -5,11 +5,17 @@ from typing import Literal, final
 
 from prcim.characterize.plan import Plan
 
-Kind = Literal["reads", "cells", "chips", "columns"]
+Kind = Literal["reads", "cells", "chips", "checks", "columns"]
 #: How many chips, columns, ... make a chunk: some seconds of work, so that little is lost when a run is killed.
-SIZES: dict[Kind, int] = {"reads": 1, "cells": 128, "chips": 6, "columns": 4}
+SIZES: dict[Kind, int] = {"reads": 1, "cells": 128, "chips": 6, "checks": 4, "columns": 4}
 #: The same for reads in time, which take some twenty times as long.
-SIZES_IN_TIME: dict[Kind, int] = {**SIZES, "chips": 1, "columns": 1}
+SIZES_IN_TIME: dict[Kind, int] = {**SIZES, "chips": 1, "checks": 1, "columns": 1}
+#: Columns that are composed, in a chunk: a second of work, and 5 MB of rows at 65 sums and 8 patterns.
+COMPOSED_COLUMNS = 64
+#: Sums at which dies are simulated beside composed columns.
+DIE_SUMS, DIE_SUMS_IN_TIME = 9, 5
+#: Sums at which each checked column is read.
+CHECKED_SUMS = 5
 
 
 @final
@@ -19,7 +25,8 @@ class Chunk:
 
     Attributes:
         kind: "reads" are single reads of the column without mismatch, in time and with noise; "cells" read currents
-            of single cells; "chips" columns without local mismatch on shifted dies; "columns" columns with mismatch.
+            of single cells; "chips" columns without local mismatch on shifted dies; "checks" some reads of a composed
+            plan's columns in ngspice, to hold its arithmetic against; "columns" columns with mismatch.
         first, last: range of items, last excluded.
         point: which of the plan's conditions they are simulated under.
 
@@ -44,10 +51,12 @@ class Chunk:
         each = {
             "reads": 1,
             "cells": 1,
-            "chips": plan.sampling.sums,
+            "chips": len(chip_sums(plan, 1)),
+            "checks": len(checked_sums(plan)),
             "columns": plan.sampling.sums * plan.sampling.patterns,
         }
-        return each[self.kind] * (self.last - self.first)
+        more = len(chip_sums(plan, 0)) - len(chip_sums(plan, 1)) if self.kind == "chips" and self.first == 0 else 0
+        return each[self.kind] * (self.last - self.first) + more
 
 
 def chunks(plan: Plan) -> list[Chunk]:
@@ -57,9 +66,12 @@ def chunks(plan: Plan) -> list[Chunk]:
         "cells": plan.sampling.cells,
         # One more: the die without a shift.
         "chips": plan.sampling.chips + 1,
+        "checks": len(checked_columns(plan)) if plan.engine == "composed" else 0,
         "columns": plan.sampling.columns,
     }
-    sizes = SIZES if plan.read.mode == "steady" else SIZES_IN_TIME
+    sizes = dict(SIZES if plan.read.mode == "steady" else SIZES_IN_TIME)
+    if plan.engine == "composed":
+        sizes["columns"] = COMPOSED_COLUMNS
     return [
         Chunk(kind=kind, first=first, last=min(first + sizes[kind], count), point=point)
         for point in range(len(plan.conditions))
@@ -71,3 +83,28 @@ def chunks(plan: Plan) -> list[Chunk]:
 def read_sums(plan: Plan) -> tuple[int, ...]:
     """Numbers of conducting cells at which noise and energy are simulated: five, from none to all."""
     return tuple(round(i * plan.n_used / 4) for i in range(5))
+
+
+def chip_sums(plan: Plan, chip: int) -> list[int]:
+    """Which of the plan's sums are simulated on a die.
+
+    All of them where columns are simulated too. Beside composed columns that would be most of the work: there dies are
+    simulated at a few, and what they differ by from the die without a shift (0, at all sums) is interpolated.
+    """
+    every = list(range(plan.sampling.sums))
+    count = DIE_SUMS if plan.read.mode == "steady" else DIE_SUMS_IN_TIME
+    if plan.engine == "column" or chip == 0 or count >= len(every):
+        return every
+    return [round(i * every[-1] / (count - 1)) for i in range(count)]
+
+
+def checked_sums(plan: Plan) -> list[int]:
+    """Which of the plan's sums are checked: five between the first and the last."""
+    last = plan.sampling.sums - 1
+    return sorted({round(i * last / (CHECKED_SUMS + 1)) for i in range(1, CHECKED_SUMS + 1)})
+
+
+def checked_columns(plan: Plan) -> list[int]:
+    """Which columns are checked, evenly spread: as many as the plan's number of checked reads takes."""
+    count = min(plan.sampling.columns, max(2, round(plan.sampling.checks / len(checked_sums(plan)))))
+    return [round(i * (plan.sampling.columns - 1) / (count - 1)) for i in range(count)]

@@ -138,6 +138,8 @@ def compose(plan: Plan, column: Column, read: Read, run: Run) -> Composition:
     """
     if not isinstance(read, SteadyRead | PulsedRead):
         raise InputError(f"the engine 'composed' knows steady and pulsed reads; for a {read.name} read use 'column'")
+    if column.r_vss_row_ohm > 0:
+        raise InputError("the engine 'composed' knows no resistance of a ground line (r_vss_row_ohm); use 'column'")
     vdd_v, mismatch = column.technology.vdd_v, plan.make_mismatch()
     pulse_s = read.t_pulse_s if isinstance(read, PulsedRead) else 0.0
     grid = Grid(low_v=max(0.02, vdd_v - SWINGS * plan.read.swing_v), high_v=vdd_v + (ABOVE_V if pulse_s else 0.0))

@@ -6,6 +6,7 @@ from typing import final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
 
 from prcim.cells.registry import CELLS
 from prcim.characterize.plan import Plan
@@ -56,7 +57,7 @@ def die_curves(
         bad = chips.loc[chips["status"] != "ok", "status"].iloc[0]
         raise RunError(f"a column on a shifted die could not be simulated: {bad}")
     mac = curve.mac
-    dies = chips.sort_values(["chip", "mac"])["v_bl_v"].to_numpy().reshape(-1, len(mac))
+    dies = _at_all_sums(chips, mac)
     means = [TransferCurve(mac=mac, v_bl_v=_on_die(curve.v_bl_v, die_v, dies[0], plan)) for die_v in dies[1:]]
     fixed = curve if nominal is None else nominal.fixed
     trim_v = np.zeros(len(means)) if nominal is None else nominal.trim_v
@@ -90,6 +91,22 @@ def die_curves(
         fixed=fixed,
         trim_v=trim_v,
     )
+
+
+def _at_all_sums(chips: pd.DataFrame, mac: Floats) -> Floats:
+    """Voltage of every die at every sum, V, shape (dies, M).
+
+    Dies may have been simulated at a few sums only. How far a die is from the one without a shift, which has them all,
+    is smooth, and is interpolated.
+    """
+    table = chips.pivot(index="chip", columns="mac", values="v_bl_v").sort_index()
+    nominal_v = table.loc[0].to_numpy()
+    at = table.columns.to_numpy(dtype=np.float64)
+    apart_v = table.to_numpy() - nominal_v
+    some = np.isfinite(apart_v).all(axis=0)
+    if some.all():
+        return np.asarray(table.to_numpy())
+    return np.asarray(nominal_v + PchipInterpolator(at[some], apart_v[:, some], axis=1)(mac))
 
 
 def _middle(mac: Floats, values: Floats) -> float:

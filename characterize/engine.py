@@ -16,7 +16,7 @@ from prcim.cells.read import Read
 from prcim.cells.read_current import read_currents
 from prcim.cells.settling import settled, settling_deck
 from prcim.cells.steady_read import SteadyRead
-from prcim.characterize.chunk import Chunk, read_sums
+from prcim.characterize.chunk import Chunk, checked_columns, checked_sums, chip_sums, read_sums
 from prcim.characterize.patterns import input_patterns
 from prcim.characterize.plan import Plan
 from prcim.characterize.streams import Stream
@@ -70,17 +70,18 @@ class Engine:
             RunError: ngspice was killed or hangs, twice in a row. That says nothing about the circuit, so there are
                 no rows; the same call can be made again.
         """
-        engine = self.at(chunk.point)
         rows: Iterator[dict[str, Any]]
         match chunk.kind:
             case "reads":
-                rows = engine._reads(chunk)
+                rows = self._reads(chunk)
             case "cells":
-                rows = engine._cells(chunk)
+                rows = self._cells(chunk)
             case "chips":
-                rows = engine._chips(chunk)
+                rows = self._chips(chunk)
+            case "checks":
+                rows = self._checks(chunk)
             case "columns":
-                rows = engine._columns(chunk)
+                rows = self._columns(chunk)
         common = {"plan_id": self.plan_id, "kind": chunk.kind, "point": chunk.point}
         found = [{**common, **row} for row in rows]
         decks = {}
@@ -106,8 +107,22 @@ class Engine:
         plan = self.plan
         for index in range(chunk.first, chunk.last):
             draw = self.column.draw(plan.make_mismatch(), (plan.seed, Stream.COLUMN, index))
-            patterns, n_on = input_patterns(draw.weights[: plan.n_used], plan, index)
-            yield from self._rows(draw, patterns, n_on, chip=-1, column_index=index)
+            inputs, n_on = input_patterns(draw.weights[: plan.n_used], plan, index)
+            pattern = np.arange(len(inputs)) // plan.sampling.sums
+            yield from self._rows(draw, inputs, n_on, pattern, chip=-1, column_index=index)
+
+    def _checks(self, chunk: Chunk) -> Iterator[dict[str, Any]]:
+        """One pattern of each checked column at a few sums."""
+        plan, sums = self.plan, checked_sums(self.plan)
+        for index in checked_columns(plan)[chunk.first : chunk.last]:
+            draw = self.column.draw(plan.make_mismatch(), (plan.seed, Stream.COLUMN, index))
+            inputs, n_on = input_patterns(draw.weights[: plan.n_used], plan, index)
+            number = index % plan.sampling.patterns
+            # Odd patterns run from the largest sum down.
+            chosen = [k if number % 2 == 0 else plan.sampling.sums - 1 - k for k in sums]
+            some = [number * plan.sampling.sums + k for k in chosen]
+            pattern = np.full(len(some), number)
+            yield from self._rows(draw, inputs[some], n_on[some], pattern, chip=-1, column_index=index)
 
     def _chips(self, chunk: Chunk) -> Iterator[dict[str, Any]]:
         plan = self.plan
@@ -115,14 +130,22 @@ class Engine:
             dvt_n_v, dvt_p_v = plan.make_mismatch().draw_global((plan.seed, Stream.CHIP, chip))
             # Chip 0 is the die without any shift, to compare with.
             shift = {"dvt_n_v": dvt_n_v, "dvt_p_v": dvt_p_v} if chip else {}
-            n_on = np.array(plan.n_on)
+            n_on = np.array(plan.n_on)[chip_sums(plan, chip)]
             inputs = np.where(np.arange(plan.n_used) < n_on[:, None], 1, -1).astype(np.int8)
-            yield from self._rows(self.column.nominal_draw(**shift), inputs, n_on, chip=chip, column_index=-1)
+            pattern = np.zeros(len(inputs), dtype=int)
+            yield from self._rows(self.column.nominal_draw(**shift), inputs, n_on, pattern, chip=chip, column_index=-1)
 
     def _rows(
-        self, draw: ColumnDraw, inputs: NDArray[np.int8], n_on: NDArray[np.int_], *, chip: int, column_index: int
+        self,
+        draw: ColumnDraw,
+        inputs: NDArray[np.int8],
+        n_on: NDArray[np.int_],
+        pattern: NDArray[np.int_],
+        *,
+        chip: int,
+        column_index: int,
     ) -> Iterator[dict[str, Any]]:
-        sums, limit = self.plan.sampling.sums, self.read.shots_per_deck
+        limit = self.read.shots_per_deck
         shots = [
             shot for first in range(0, len(inputs), limit) for shot in self._shots(draw, inputs[first : first + limit])
         ]
@@ -130,7 +153,7 @@ class Engine:
             yield {
                 "chip": chip,
                 "column": column_index,
-                "pattern": index // sums,
+                "pattern": int(pattern[index]),
                 "mac": int(2 * n_on[index] - self.plan.n_used),
                 **shot._asdict(),
             }

@@ -7,7 +7,7 @@ import tomllib
 from importlib.resources import files
 from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -62,6 +62,7 @@ class Plan(Section):
 
     name: Name
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    engine: Literal["column", "composed"] = "column"
     technology: TechnologyPlan = TechnologyPlan()
     mismatch: MismatchPlan = MismatchPlan()
     column: ColumnPlan = ColumnPlan()
@@ -268,7 +269,6 @@ def plan_id(plan: Plan, *, simulator: str) -> str:
     content = {
         "plan": plan.model_dump(exclude={"name": True, "technology": {"models": True}}),
         "models_sha256": plan.make_technology().library.sha256,
-        "engine": "column",
         "deck_version": DECK_VERSION,
         "table_version": TABLE_VERSION,
         "simulator": simulator,

@@ -7,14 +7,19 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from prcim.characterize.build import build_luts
+from prcim.characterize.cell_classes import Run
 from prcim.characterize.chunk import Chunk, chunks
+from prcim.characterize.composed_engine import ComposedEngine
+from prcim.characterize.composition import compose
 from prcim.characterize.engine import Engine
 from prcim.characterize.lut import ErrorLUT
 from prcim.characterize.lut_file import load_luts, save_luts
@@ -23,7 +28,9 @@ from prcim.characterize.samples import read_chunk, read_samples, write_chunk
 from prcim.characterize.size import size
 from prcim.errors import RunError
 from prcim.files import lock_folder, write_text
-from prcim.spice.ngspice import Ngspice
+from prcim.spice.deck import Deck
+from prcim.spice.ngspice import Ngspice, run_twice
+from prcim.spice.outcome import Outcome
 
 #: Called with shots done, shots in all.
 Progress = Callable[[int, int], None]
@@ -89,7 +96,11 @@ def run_plan(
         work = chunks(plan)
         column, read = size(plan, ngspice, timeout_s=timeout_s)
         engine = Engine(plan=plan, plan_id=identity, ngspice=ngspice, column=column, read=read, timeout_s=timeout_s)
-        resumed = _simulate_missing(engine, folder, work, executor, workers, progress)
+        makers = [Maker(engine=engine.at(point)) for point in range(len(plan.conditions))]
+        if plan.engine == "composed":
+            solve = partial(_solve, ngspice, timeout_s)
+            makers = [maker.composing(lambda decks: executor.map(solve, decks)) for maker in makers]
+        resumed = _simulate_missing(makers, folder, work, executor, workers, progress)
         samples = [
             read_samples(folder, [chunk for chunk in work if chunk.point == point], plan_id=identity)
             for point in range(len(plan.conditions))
@@ -99,13 +110,13 @@ def run_plan(
         luts = load_luts(folder / "lut.npz")
         summary = {
             "plan_id": identity,
-            "engine": "column",
+            "engine": plan.engine,
             "shots": sum(chunk.shots(plan) for chunk in work),
             "shots_resumed": resumed,
             "failures": sum(_failures(rows) for point in samples for rows in point.values()),
             "seconds": round(time.monotonic() - started, 1),
-            # One engine so far: there is nothing that a sample of shots could be held against.
-            "agreement": {"n": 0, "rms_mac": None, "max_mac": None, "spread_ratio": None},
+            # The column engine is what others are held against.
+            "agreement": luts[0].meta["agreement"],
             "static_share": luts[0].static_share,
         }
         write_text(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
@@ -113,7 +124,11 @@ def run_plan(
 
 
 def worker_setup() -> None:
-    """Prepares a worker process: a Ctrl-C is the parent's business, and an end asked for ends the simulator too."""
+    """Prepares a worker process: a Ctrl-C is the parent's business, and an end asked for ends the simulator too.
+
+    One thread for arithmetic: sums are then added in one order, and workers do not wait for each other.
+    """
+    threadpool_limits(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True).start()
@@ -136,16 +151,41 @@ def _leave(_signum: int, _frame: object) -> None:
     raise SystemExit(1)
 
 
+@final
+@dataclass(frozen=True, kw_only=True)
+class Maker:
+    """What makes the rows of one of the plan's conditions: ngspice, and arithmetic where columns are composed."""
+
+    engine: Engine
+    composed: ComposedEngine | None = None
+
+    def composing(self, run: Run) -> "Maker":
+        """The same with a composition of its columns, which takes some simulations of its own."""
+        engine = self.engine
+        composition = compose(engine.plan, engine.column, engine.read, run)
+        return replace(self, composed=ComposedEngine(plan=engine.plan, plan_id=engine.plan_id, composition=composition))
+
+    def make(self, chunk: Chunk) -> pd.DataFrame:
+        """The rows of a chunk."""
+        if self.composed is not None and chunk.kind == "columns":
+            return self.composed.simulate(chunk)
+        return self.engine.simulate(chunk)
+
+
+def _solve(ngspice: Ngspice, timeout_s: float, deck: Deck) -> Outcome:
+    return run_twice(ngspice, deck, timeout_s)
+
+
 def _simulate_missing(
-    engine: Engine, folder: Path, work: list[Chunk], executor: Executor, workers: int, progress: Progress
+    makers: list[Maker], folder: Path, work: list[Chunk], executor: Executor, workers: int, progress: Progress
 ) -> int:
     """Simulates the chunks that have no file; returns the number of shots that had one."""
-    plan = engine.plan
+    plan = makers[0].engine.plan
     total = sum(chunk.shots(plan) for chunk in work)
     done, failures = 0, 0
     missing = []
     for chunk in work:
-        rows = read_chunk(folder, chunk, plan_id=engine.plan_id)
+        rows = read_chunk(folder, chunk, plan_id=makers[0].engine.plan_id)
         if rows is None:
             missing.append(chunk)
         else:
@@ -158,7 +198,7 @@ def _simulate_missing(
     queue = iter(missing)
     while True:
         for chunk in queue:
-            pending[executor.submit(engine.simulate, chunk)] = chunk
+            pending[executor.submit(makers[chunk.point].make, chunk)] = chunk
             # Two a worker: none waits, and little is queued when something goes wrong.
             if len(pending) >= 2 * workers:
                 break

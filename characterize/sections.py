@@ -105,4 +105,5 @@ class SamplingPlan(Section):
     patterns: Annotated[int, Field(ge=2)] = 4
     chips: Annotated[int, Field(ge=2)] = 160
     cells: Annotated[int, Field(ge=16)] = 512
+    checks: Annotated[int, Field(ge=10)] = 200
     failures_max: Annotated[float, Field(ge=0, le=1)] = 0.001
