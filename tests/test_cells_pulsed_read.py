@@ -211,9 +211,12 @@ def test_noise_falls_with_capacitance_and_grows_with_time(ngspice: Ngspice) -> N
     rest_v = noise_v(ngspice, CASE, 0)
     large = CASE.changed(c_bl_fixed_f=20e-15 + 3 * CASE.column.c_bl_f)
     assert rest_v / noise_v(ngspice, large, 0) == pytest.approx(2, rel=1e-3)
-    longer = replace(CASE, read=PulsedRead(v_wl_v=0.35, t_pulse_s=800e-12))
-    added = [noise_v(ngspice, case, 6) ** 2 - rest_v**2 for case in (CASE, longer)]
-    assert added[1] == pytest.approx(2 * added[0], rel=1e-2)
+    # A line's share grows with the pulse; what a pulse of no length would leave is kT/C of each line.
+    for name, lines in (("8t-pulsed", 1), ("6t-pulsed", 2)):
+        short, longer = (replace(CASES[name], read=PulsedRead(v_wl_v=0.35, t_pulse_s=t)) for t in (400e-12, 800e-12))
+        squares = [noise_v(ngspice, case, 6) ** 2 for case in (short, longer)]
+        assert 2 * squares[0] - squares[1] == pytest.approx(lines * KT_J / CASE.column.c_bl_f, rel=1e-3, abs=0)
+        assert squares[1] > 1.4 * squares[0]
     assert CASE.read.noise_v(CASE.column, Outcome(status="ok", plots=(), seconds=0.0, log="")) is None
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from columns import Case, conducting, read_v
 
+from prcim.cells.load import load_deck
 from prcim.cells.mismatch import Mismatch
 from prcim.cells.part import Part
 from prcim.cells.passive import Resistor
@@ -98,6 +99,16 @@ def test_loads(ngspice: Ngspice) -> None:
     assert isinstance(wider, Transistor)
     # Twice the cells need twice the width, less the part of a width that does not conduct.
     assert wider.w_m / pmos.w_m == pytest.approx(2, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("settings", "supply_v"), [(["mode=pulsed"], 1.1), (["cell=8t1c", "mode=charge", "v_wl_v=0.6"], 0.3)]
+)
+def test_resistance_of_a_switch(ngspice: Ngspice, settings: list[str], supply_v: float) -> None:
+    """By Ohm's law at a drop of 50 mV."""
+    column = sized(ngspice, *settings).column
+    deck = load_deck(column.technology, column.load, supply_v=supply_v, drop_v=0.05)
+    assert column.load_ohm == pytest.approx(0.05 / ngspice.run(deck).values["i(vline)"][0], rel=1e-6)
 
 
 def test_other_swings_of_one_line(ngspice: Ngspice) -> None:
