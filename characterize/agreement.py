@@ -50,6 +50,7 @@ def compared(checks: pd.DataFrame, columns: pd.DataFrame, curve: TransferCurve) 
     Raises:
         RunError: a checked read failed, in ngspice or in the composition.
     """
+    columns = columns[columns["column"].isin(set(checks["column"]))]
     both = checks.merge(columns, on=KEY, suffixes=("_true", "")).sort_values(KEY)
     failed = (both["status_true"] != "ok") | (both["status"] != "ok")
     if failed.any():

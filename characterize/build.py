@@ -30,6 +30,9 @@ NOISE_SOURCES = {
     "charge": "line and select transistors: kT/C; comparator: assumption",
 }
 
+#: Most errors of a sum that are combined one by one with dies and noise.
+ERRORS_MAX = 512
+
 Floats = NDArray[np.float64]
 
 
@@ -161,10 +164,13 @@ def _cube(shots: pd.DataFrame, plan: Plan, mac: Floats) -> tuple[Floats, NDArray
     The few failed shots that are allowed take the mean of their column at that sum, or of all columns, so that the
     layout stays balanced; the table counts them.
     """
-    ordered = shots.sort_values(["column", "pattern", "mac"])
     shape = (plan.sampling.columns, plan.sampling.patterns, len(mac))
-    good = (ordered["status"] == "ok").to_numpy().reshape(shape)
-    v_bl_v = np.where(good, ordered["v_bl_v"].to_numpy().reshape(shape), np.nan)
+    place = np.searchsorted(mac, shots["mac"].to_numpy())
+    place = np.ravel_multi_index((shots["column"].to_numpy(), shots["pattern"].to_numpy(), place), shape)
+    v_bl_v, good = np.full(shape, np.nan), np.zeros(shape, dtype=np.bool_)
+    v_bl_v.ravel()[place] = shots["v_bl_v"].to_numpy()
+    good.ravel()[place] = (shots["status"] == "ok").to_numpy()
+    v_bl_v[~good] = np.nan
     if not good.all():
         if not good.any(axis=(0, 1)).all():
             raise RunError("at some sum every shot failed; see the status in samples/columns-*.parquet")
@@ -184,6 +190,9 @@ def _quantiles(values: Floats) -> Floats:
 
 def _total_quantiles(err: Floats, read_sigma: Floats, dies: Dies) -> Floats:
     """Quantiles of a read of any column on any die: its error, the die's, and normal read noise in 16 steps."""
+    if len(err) > ERRORS_MAX:
+        # As many quantiles stand for them: with every die and every step of noise there would be too many.
+        err = np.quantile(err, (np.arange(ERRORS_MAX) + 0.5) / ERRORS_MAX, axis=0, method="hazen")
     noise = norm.ppf((np.arange(16) + 0.5) / 16)
     noise /= noise.std()
     rows = []

@@ -41,6 +41,8 @@ from prcim.spice.library import read_library
 DECK_VERSION = 2
 #: Goes up whenever draws or the arithmetic of the table change.
 TABLE_VERSION = 3
+#: Reads of columns that a plan may have.
+SHOTS_MAX = 20_000_000
 #: Corner, supply, V, and temperature, degrees Celsius, at which fixed thresholds are found.
 NOMINAL = ("tt", 1.1, 27.0)
 #: Corner, supply, V, temperature, degrees Celsius.
@@ -86,6 +88,12 @@ class Plan(Section):
             raise ValueError(f"column.n_used is {self.n_used}; it must lie in 1..rows, and rows is {self.column.rows}")
         if self.sampling.sums > self.n_used + 1:
             raise ValueError(f"sampling.sums is {self.sampling.sums}; {self.n_used} inputs have {self.n_used + 1} sums")
+        shots = self.sampling.columns * self.sampling.patterns * self.sampling.sums
+        if shots > SHOTS_MAX:
+            raise ValueError(
+                f"sampling asks for {shots:,} reads of columns; a table is made from at most {SHOTS_MAX:,}, which take"
+                " about 2 GB of memory. Fewer patterns lose least"
+            )
         if self.read.swing_v >= self.technology.vdd_v:
             raise ValueError(
                 f"read.swing_v is {self.read.swing_v} V; it must be below vdd_v, {self.technology.vdd_v} V"
