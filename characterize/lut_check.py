@@ -70,7 +70,8 @@ def check_arrays(lut: ErrorLUT) -> Iterator[Check]:
         yield _at_least(f"{name} is positive", getattr(lut, name), "the smallest", strict=True)
     comparator_v = lut.meta.get("comparator_noise_v")
     if comparator_v is None:
-        yield Check(name="read_sigma", passed=None, figure="no comparator noise in the table", limit="-")
+        missing = "no comparator noise in the table"
+        yield Check(name="read_sigma is noise over slope", passed=None, figure=missing, limit="-")
     else:
         wanted = np.hypot(lut.noise_line_v, comparator_v) / lut.slope_v
         off = np.abs(lut.read_sigma - wanted) / np.maximum(wanted, 1e-300)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from prcim.characterize.array_difference import ArrayDifference, array_difference
 from prcim.characterize.interval import LEVEL, normal_factor
 from prcim.characterize.lut import ErrorLUT, array_names
-from prcim.characterize.lut_precision import Estimate, estimates
+from prcim.characterize.lut_precision import Estimate, estimates, figure_names
 
 Floats = NDArray[np.float64]
 
@@ -112,8 +112,9 @@ def _figures(
     a: ErrorLUT, b: ErrorLUT, common: Floats, at: tuple[NDArray[np.intp], NDArray[np.intp]]
 ) -> tuple[list[Apart], list[Apart]]:
     """All figures that both tables have, and those that differ by more than sampling explains."""
-    found = [estimates(lut) for lut in (a, b)]
-    names = tuple(name for name in (*COMPARED, *CELL_MEANS) if all(name in one for one in found))
+    both = set(figure_names(a)) & set(figure_names(b))
+    names = tuple(name for name in (*COMPARED, *CELL_MEANS) if name in both)
+    found = [estimates(lut, names=names) for lut in (a, b)]
     count = sum(len(common) if found[0][name].value.ndim else 1 for name in names)
     strict = [estimates(lut, names=names, level=1 - FALSE_ALARMS / count) for lut in (a, b)]
     scored: list[tuple[Apart, bool]] = []

@@ -50,10 +50,11 @@ def versions_of(meta: Mapping[str, Any]) -> tuple[int, int | None] | None:
     """Versions of decks and of the table's arithmetic with which a plan has its identity; None if there are none.
 
     The table does not name them, but they are small numbers and part of the identity. The first tables had no version
-    of their arithmetic.
+    of their arithmetic, and until plans named it the engine stood beside them.
     """
     plan = {name: value for name, value in meta["plan"].items() if name != "name"}
-    content = {name: meta[name] for name in ("models_sha256", "engine", "simulator")} | {"plan": plan}
+    names = ("models_sha256", "simulator") if "engine" in plan else ("models_sha256", "simulator", "engine")
+    content = {name: meta[name] for name in names} | {"plan": plan}
     for deck in range(DECK_VERSION, 0, -1):
         for table in (*range(TABLE_VERSION, 0, -1), None):
             version = {"deck_version": deck} | ({} if table is None else {"table_version": table})

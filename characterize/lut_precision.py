@@ -106,7 +106,7 @@ def estimates(
     """
     effort = effort_of(lut) if effort is None else effort
     found = {}
-    for name in _available(lut, effort) if names is None else names:
+    for name in figure_names(lut) if names is None else names:
         unit, rests_on, make = _FIGURES[name]
         value, interval = make(lut, effort, level)
         low, high = interval if interval is not None else Interval(*(np.full(np.shape(value), np.nan),) * 2)
@@ -122,12 +122,12 @@ def _rounded(value: Floats, interval: Interval) -> Interval:
     return Interval(np.where(low == 0, 0.0, low - step), np.where(high == 1, 1.0, high + step))
 
 
-def _available(lut: ErrorLUT, effort: Effort) -> list[str]:
-    """A table has the current of its cells or their capacitance, and one that was measured may have neither."""
-    without_cells = effort.cells < 2 or "rel_sigma_cell" not in lut.meta
+def figure_names(lut: ErrorLUT) -> list[str]:
+    """Figures of a table: it has the current of its cells or their capacitance, or, if it was measured, neither."""
     missing = {name for name in ("i_cell_a", "c_cell_f") if name not in lut.meta}
+    cells = effort_of(lut).cells >= 2 and "rel_sigma_cell" in lut.meta
     return [
         name
         for name, (_, rests_on, _) in _FIGURES.items()
-        if name not in missing and not ("cells" in rests_on and without_cells)
+        if name not in missing and (cells or "cells" not in rests_on)
     ]

@@ -28,7 +28,7 @@ from prcim.characterize.lut_dof import (
     replicas,
     shots,
 )
-from prcim.characterize.lut_total import total_moments
+from prcim.characterize.lut_total import mean_square_inverse, total_moments
 
 Floats = NDArray[np.float64]
 
@@ -60,7 +60,7 @@ def total_sigma(lut: ErrorLUT, effort: Effort, level: float) -> tuple[Floats, In
     # A read's noise in volts is known. A relative standard error r of the slope makes one of 2 r in its square: as much
     # as 1 / 2 r^2 degrees of freedom.
     slope_error = relative_slope_error(lut, effort)
-    read = (lut.chip_volt_gain**-2).mean() * lut.read_sigma**2, 1 / (2 * np.maximum(slope_error, 1e-9) ** 2)
+    read = mean_square_inverse(lut.chip_volt_gain) * lut.read_sigma**2, 1 / (2 * np.maximum(slope_error, 1e-9) ** 2)
     dof = satterthwaite_dof(variance, *bank, (die_variance(lut), effort.dies - 1.0), read)
     return np.sqrt(variance), root(variance_interval(variance, dof, level))
 

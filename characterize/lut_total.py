@@ -32,5 +32,11 @@ def total_moments(lut: ErrorLUT, shots: Floats | None = None) -> tuple[Floats, F
     mean = gain.mean() * error + curve.mean(axis=0)
     together = 2 * error * (gain * curve).mean(axis=0) + (curve**2).mean(axis=0)
     square = (gain**2).mean() * (shots + error**2) + together
-    read = (lut.chip_volt_gain**-2).mean() * lut.read_sigma**2
+    read = mean_square_inverse(lut.chip_volt_gain) * lut.read_sigma**2
     return np.asarray(mean), np.asarray(square + read - mean**2)
+
+
+def mean_square_inverse(volt_gain: Floats) -> float:
+    """How much larger the variance of an error in volts is in S, over dies; a gain that is not positive has none."""
+    positive = volt_gain[volt_gain > 0]
+    return float((positive**-2).mean()) if len(positive) else 1.0
