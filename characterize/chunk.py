@@ -59,6 +59,12 @@ class Chunk:
         return each[self.kind] * (self.last - self.first) + more
 
 
+def weight(chunk: Chunk, plan: Plan) -> int:
+    """How much there is to do in a chunk, in reads of a whole column in ngspice; composed ones are 200 times as fast."""
+    shots = chunk.shots(plan)
+    return max(shots // 200, 1) if plan.engine == "composed" and chunk.kind == "columns" else shots
+
+
 def chunks(plan: Plan) -> list[Chunk]:
     """All chunks of a plan, in the order of their work."""
     items: dict[Kind, int] = {

@@ -28,9 +28,10 @@ from prcim.spice.outcome import Outcome
 Array = NDArray[np.float64]
 #: Key of the cells that surfaces are fitted to, behind the plan's seed.
 CELLS_STREAM = 0xC0
-#: Curves reach so many swings below the supply (a column may be stronger than the nominal one), and above it so far
-#: as switch and word lines lift a line, V.
-SWINGS, ABOVE_V = 1.6, 0.03
+#: Curves reach further below the supply than the column without mismatch by this over the root of its rows: some five
+#: sigma of a column of cells that spread by 60 %, and twice that of log-normal tails. Above the supply so far as switch
+#: and word lines lift a line, V.
+STRONGER, ABOVE_V = 4.8, 0.03
 #: Numbers of conducting cells at which the nominal column is simulated; columns with mismatch that a pulsed read is
 #: fitted to, and the shares of conducting cells there.
 NOMINAL_POINTS, FIT_COLUMNS, FIT_SHARES = 17, 6, (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -142,15 +143,17 @@ def compose(plan: Plan, column: Column, read: Read, run: Run) -> Composition:
         raise InputError("the engine 'composed' knows no resistance of a ground line (r_vss_row_ohm); use 'column'")
     vdd_v, mismatch = column.technology.vdd_v, plan.make_mismatch()
     pulse_s = read.t_pulse_s if isinstance(read, PulsedRead) else 0.0
-    grid = Grid(low_v=max(0.02, vdd_v - SWINGS * plan.read.swing_v), high_v=vdd_v + (ABOVE_V if pulse_s else 0.0))
+    known = _known_columns(column, read, mismatch, (plan.seed, CELLS_STREAM), run, FIT_COLUMNS if pulse_s else 0)
+    n_on, v, energy_j = known[0].n_on, known[0].v, known[0].energy_j
+    # Half of the whole way where two lines share it; a column may be stronger than the one without mismatch.
+    fall_v = (v[0] - v[-1]) / len(column.ends) * (1 + STRONGER / np.sqrt(column.n_used))
+    grid = Grid(low_v=max(0.02, vdd_v - fall_v), high_v=vdd_v + (ABOVE_V if pulse_s else 0.0))
     nodes_v = tuple(float(v) for v in grid.nodes_v)
     bench = CellCurves(technology=column.technology, cell=column.cell, v_wl_v=read.v_wl_v, v_bl_v=nodes_v)
     classes = simulate_classes(bench, mismatch, (plan.seed, CELLS_STREAM), run, t_pulse_s=pulse_s)
     load = None
     if not pulse_s and not isinstance(column.load, Resistor):
         load = _load_surface(column, mismatch, grid, (plan.seed, CELLS_STREAM, 9), run)
-    known = _known_columns(column, read, mismatch, (plan.seed, CELLS_STREAM), run, FIT_COLUMNS if pulse_s else 0)
-    n_on, v, energy_j = known[0].n_on, known[0].v, known[0].energy_j
     draft = Composition(
         column=column,
         read=read,

@@ -57,7 +57,7 @@ class Plan(Section):
     Example:
         >>> plan = named_plan("8t-64")
         >>> plan.sampling.columns, plan.n_used
-        (128, 64)
+        (4096, 64)
         >>> plan.changed(["rows=128", "seed=3"]).column.rows
         128
     """
@@ -81,6 +81,11 @@ class Plan(Section):
             raise ValueError(
                 f"read.mode is {self.read.mode!r}; a cell {self.column.cell!r} is read by:"
                 f" {', '.join(CELLS[self.column.cell].reads)}"
+            )
+        if self.engine == "composed" and (self.read.mode == "charge" or self.column.r_vss_row_ohm > 0):
+            raise ValueError(
+                "engine is 'composed', which knows neither charge-domain reads nor the resistance of a ground line;"
+                " take 'column'"
             )
         if not 2 <= self.column.rows <= 1024:
             raise ValueError(f"column.rows is {self.column.rows}; a column has 2 to 1024 rows")

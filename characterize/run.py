@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from prcim.characterize.build import build_luts
 from prcim.characterize.cell_classes import Run
-from prcim.characterize.chunk import Chunk, chunks
+from prcim.characterize.chunk import Chunk, chunks, weight
 from prcim.characterize.composed_engine import ComposedEngine
 from prcim.characterize.composition import compose
 from prcim.characterize.engine import Engine
@@ -32,7 +32,7 @@ from prcim.spice.deck import Deck
 from prcim.spice.ngspice import Ngspice, run_twice
 from prcim.spice.outcome import Outcome
 
-#: Called with shots done, shots in all.
+#: Called with the work done and the work in all, in reads of whole columns.
 Progress = Callable[[int, int], None]
 
 
@@ -182,18 +182,19 @@ def _simulate_missing(
     """Simulates the chunks that have no file; returns the number of shots that had one."""
     plan = makers[0].engine.plan
     total = sum(chunk.shots(plan) for chunk in work)
-    done, failures = 0, 0
+    weights = {chunk: weight(chunk, plan) for chunk in work}
+    resumed = done = failures = 0
     missing = []
     for chunk in work:
         rows = read_chunk(folder, chunk, plan_id=makers[0].engine.plan_id)
         if rows is None:
             missing.append(chunk)
         else:
-            done += chunk.shots(plan)
+            resumed += chunk.shots(plan)
+            done += weights[chunk]
             failures += _failures(rows)
-    resumed = done
     _check_failures(failures, total, plan, folder)
-    progress(done, total)
+    progress(done, sum(weights.values()))
     pending: dict[Future[pd.DataFrame], Chunk] = {}
     queue = iter(missing)
     while True:
@@ -211,10 +212,10 @@ def _simulate_missing(
             for name, deck in rows.attrs.get("decks", {}).items():
                 write_text(folder / "failed" / name, deck)
             write_chunk(folder, chunk, rows)
-            done += chunk.shots(plan)
+            done += weights[chunk]
             failures += _failures(rows)
             _check_failures(failures, total, plan, folder)
-            progress(done, total)
+            progress(done, sum(weights.values()))
 
 
 def _failures(rows: pd.DataFrame) -> int:

@@ -1,6 +1,5 @@
 """The arithmetic of the composed engine, against closed forms; then against whole columns."""
 
-import pickle
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,10 +7,9 @@ import pytest
 
 from prcim.cells.held import held_column
 from prcim.cells.mismatch import Mismatch
+from prcim.characterize.agreement import agreement
 from prcim.characterize.cell_classes import standard
-from prcim.characterize.chunk import Chunk
 from prcim.characterize.compose import Grid, Line, discharged_v, steady_v
-from prcim.characterize.composed_engine import ComposedEngine, agreement, check
 from prcim.characterize.composition import compose, spread_inputs
 from prcim.characterize.plan import Plan
 from prcim.characterize.size import size
@@ -168,29 +166,6 @@ SMALL = ["rows=8", "sums=9", "patterns=2", "columns=8", "c_bl_fixed_f=4e-15"]
 def serial(decks: Sequence[Deck]) -> list[Outcome]:
     ngspice = find_ngspice()
     return [run_twice(ngspice, deck, 60.0) for deck in decks]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "settings",
-    [
-        ["v_wl_v=0.35", "swing_v=0.08"],
-        ["cell=6t", "v_wl_v=0.45", "swing_v=0.25"],
-        ["load=pmos", "v_wl_v=0.45", "swing_v=0.1"],
-    ],
-)
-def test_composed_steady_agrees_with_columns(settings: list[str]) -> None:
-    plan = Plan(name="x").changed([*SMALL, *settings])
-    column, read = size(plan, find_ngspice())
-    engine = ComposedEngine(plan=plan, plan_id="x", composition=compose(plan, column, read, serial))
-    found = check(engine, read, serial, shots=40)
-    assert found.n == 40
-    assert found.good, found
-    again: ComposedEngine = pickle.loads(pickle.dumps(engine))
-    chunk = Chunk(kind="columns", first=2, last=5)
-    whole = engine.simulate(Chunk(kind="columns", first=0, last=8)).drop(columns="seconds")
-    part = again.simulate(chunk).drop(columns="seconds")
-    assert part.equals(whole[whole["column"].between(2, 4)].reset_index(drop=True))
 
 
 def test_composed_refuses_charge() -> None:

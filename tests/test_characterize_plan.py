@@ -25,6 +25,7 @@ ID = plan_id(PLAN, simulator="ngspice-39")
 #: Another allowed value for every field of a plan. A field that is new belongs here, or below, or has no identity.
 OTHER = {
     "seed": 2,
+    "engine": "composed",
     "technology.flavour": "hp",
     "technology.corner": "ss",
     "technology.vdd_v": 1.0,
@@ -63,6 +64,7 @@ OTHER = {
     "pvt.v_wl_follows_vdd": "true",
     "sampling.chips": 9,
     "sampling.cells": 129,
+    "sampling.checks": 190,
     "sampling.failures_max": 0.002,
 }
 #: The name is no part of the identity; sizes, and the fields of a user's model file, have tests of their own.

@@ -49,7 +49,7 @@ def table(folder: Path) -> bytes:
 def same_samples(one: Path, other: Path) -> None:
     for kind, rows in read_samples(one, WORK, plan_id=ID).items():
         found = read_samples(other, WORK, plan_id=ID)[kind]
-        pd.testing.assert_frame_equal(found.drop(columns="seconds"), rows.drop(columns="seconds"))
+        pd.testing.assert_frame_equal(found.drop(columns="seconds", errors="ignore"), rows.drop(columns="seconds", errors="ignore"))
 
 
 class Backwards(Executor):
@@ -157,7 +157,9 @@ def test_shot_does_not_depend_on_its_chunk(first: Characterization) -> None:
     wanted: list[tuple[Kind, str, int]] = [("columns", "column", 5), ("chips", "chip", 1)]
     for kind, name, item in wanted:
         alone = engine.simulate(Chunk(kind=kind, first=item, last=item + 1)).drop(columns="seconds")
-        rows = samples[kind].drop(columns="seconds")
+        rows = samples[kind].drop(columns="seconds", errors="ignore")
+        # Rows of columns come without what they have in common, in narrow types.
+        alone = alone[list(rows.columns)].astype(rows.dtypes)
         pd.testing.assert_frame_equal(alone, rows[rows[name] == item].reset_index(drop=True))
         assert len({tuple(rows["v_bl_v"][rows[name] == index]) for index in rows[name]}) == rows[name].nunique()
 

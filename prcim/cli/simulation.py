@@ -43,7 +43,7 @@ def characterize_plan(
             pool,
             workers=jobs,
             timeout_s=timeout_s,
-            progress=lambda done, total: progress(f"characterize {plan.name}, shots", done, total),
+            progress=lambda done, total: progress(f"characterize {plan.name}, reads", done, total),
         )
     write_figures(result.lut, folder)
     return result
