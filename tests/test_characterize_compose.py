@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from prcim.cells.held import held_column
 from prcim.cells.mismatch import Mismatch
 from prcim.characterize.agreement import agreement
 from prcim.characterize.cell_classes import standard
@@ -13,7 +12,6 @@ from prcim.characterize.compose import Grid, Line, discharged_v, steady_v
 from prcim.characterize.composition import compose, spread_inputs
 from prcim.characterize.plan import Plan
 from prcim.characterize.size import size
-from prcim.characterize.streams import Stream
 from prcim.characterize.surface import fit_surface, terms_of
 from prcim.errors import InputError
 from prcim.spice.deck import Deck
@@ -173,17 +171,3 @@ def test_composed_refuses_charge() -> None:
     column, read = size(plan, find_ngspice())
     with pytest.raises(InputError, match="knows steady and pulsed reads"):
         compose(plan, column, read, serial)
-
-
-def test_held_column_reads_alike() -> None:
-    """The latch of an 8T cell moves its read by less than 0.01 in S."""
-    plan = Plan(name="x").changed([*SMALL, "v_wl_v=0.35", "swing_v=0.08"])
-    column, read = size(plan, find_ngspice())
-    draw = column.draw(plan.make_mismatch(), (plan.seed, Stream.COLUMN, 0))
-    inputs = np.array([spread_inputs(8, n_on) for n_on in range(9)])
-    voltages = []
-    for each, its_draw in ((column, draw), held_column(column, draw)):
-        (outcome,) = serial([read.deck(each, its_draw, inputs)])
-        voltages.append(read.result(each, its_draw, inputs, outcome).v_bl_v)
-    step_v = 0.08 / 16
-    assert np.abs(voltages[1] - voltages[0]).max() < 0.01 * step_v
