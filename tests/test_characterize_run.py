@@ -48,8 +48,11 @@ def table(folder: Path) -> bytes:
 
 def same_samples(one: Path, other: Path) -> None:
     for kind, rows in read_samples(one, WORK, plan_id=ID).items():
-        found = read_samples(other, WORK, plan_id=ID)[kind]
-        pd.testing.assert_frame_equal(found.drop(columns="seconds", errors="ignore"), rows.drop(columns="seconds", errors="ignore"))
+        both = [
+            each.drop(columns="seconds", errors="ignore")
+            for each in (read_samples(other, WORK, plan_id=ID)[kind], rows)
+        ]
+        pd.testing.assert_frame_equal(*both)
 
 
 class Backwards(Executor):
