@@ -42,10 +42,7 @@ def read_chunk(folder: Path, chunk: Chunk, *, plan_id: str) -> pd.DataFrame | No
         return None
     try:
         table = pq.read_table(path, page_checksum_verification=True)
-        rows: pd.DataFrame = table.to_pandas(strings_to_categorical=True)
-        # Equal words share one object, where a word for each row would take most of the memory.
-        words = rows.select_dtypes("category").columns
-        rows[words] = rows[words].astype(object)
+        rows: pd.DataFrame = table.to_pandas()
         if (table.schema.metadata or {}).get(b"sha256") != _sha256(rows).encode():
             raise ValueError("its rows do not match their checksum")
     except (pa.ArrowException, OSError, ValueError) as error:

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic import SLOPE_V, World, changed, synthetic_lut
+from synthetic import SLOPE_V, World, changed, draw_errors, synthetic_lut
 
 from prcim.characterize.effort import Effort, effort_of
 from prcim.characterize.lut import ErrorLUT, binomial_weights
+from prcim.characterize.lut_curve import covariances
 from prcim.characterize.lut_file import open_lut
 from prcim.characterize.lut_precision import Estimate, estimates
 from prcim.errors import InputError
@@ -51,6 +52,7 @@ def coverage(world: World) -> dict[str, Any]:
     return {name: np.mean(found, axis=0) for name, found in inside.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "world",
     [
@@ -73,6 +75,7 @@ def test_intervals_hold_the_truth_in_95_of_100_tables(world: World) -> None:
         assert np.all((values >= 0.92) & (values <= 0.975)), (name, values)
 
 
+@pytest.mark.slow
 def test_intervals_with_log_normal_cells() -> None:
     """A spread of 50 % in columns of 16: the intervals, made for normal errors, still hold 90 %."""
     found = coverage(World(tail=True, sigma=0.5))
@@ -174,6 +177,38 @@ def test_a_slope_knows_that_neighbouring_voltages_err_together() -> None:
     assert found[1]["slope_v"].width == pytest.approx(found[0]["slope_v"].width, rel=0.05)
 
 
+def test_residuals_of_one_order_of_rows_are_correlated_as_those_of_a_sample() -> None:
+    """4000 columns of normal cells, five sums: covariances are known to 2 % of the variances."""
+    world = World(columns=4000, patterns=2)
+    err = draw_errors(world, np.random.default_rng(90))
+    half = (err[:, 0] - err[:, 1]) / np.sqrt(2)
+    _, residual = covariances(changed(synthetic_lut(World(), 0, total=False), v_res=world.v_res))
+    size = np.sqrt(np.outer(world.v_res, world.v_res)).max()
+    np.testing.assert_allclose(residual, half.T @ half / len(half), atol=0.06 * size)
+    assert residual[1, 2] == pytest.approx(0.5 * size)
+    assert not residual[[0, -1]].any()
+
+
+def test_sums_that_err_on_their_own_make_a_pooled_share_surer() -> None:
+    """With the same variances and no correlation between 17 sums, of which binomial weights count some four."""
+    lut = synthetic_lut(World(n=64, sums=33, offset=2.0), 0, total=False)
+    rng = np.random.default_rng(91)
+    alone = changed(lut, bank=rng.permuted(lut.bank, axis=0))
+    widths = [
+        float(estimates(one, names=("pooled_static_share",))["pooled_static_share"].width) for one in (lut, alone)
+    ]
+    assert widths[1] < 0.75 * widths[0]
+
+
+def test_the_rounding_of_the_file_is_within_the_interval() -> None:
+    """Where nothing conducts nothing errs, and 1.1 V in single precision is a little more."""
+    lut = synthetic_lut(World(), 0, total=False)
+    found = estimates(lut)["transfer_v"]
+    assert lut.transfer_v[0] > 1.1
+    assert found.low[0] <= 1.1 <= found.high[0]
+    assert found.width[0] < 1e-6
+
+
 def test_wider_where_more_is_asked() -> None:
     lut = open_lut("package:8t-64")
     usual, wide = estimates(lut), estimates(lut, level=0.999)
@@ -234,7 +269,7 @@ def test_one_pattern_is_refused() -> None:
 
 def test_failed_shots_count_as_drawn() -> None:
     lut: ErrorLUT = synthetic_lut(World(), 9, total=False)
-    some = changed(lut, count=lut.count - 3, failed=lut.failed + 3)
+    some = changed(lut, count=lut.count - 60, failed=lut.failed + 60)
     assert effort_of(some) == effort_of(lut) == Effort(columns=64, patterns=4, dies=40, cells=200)
 
 

@@ -11,8 +11,8 @@ from prcim.characterize.samples import chunk_file, read_chunk, read_samples, wri
 from prcim.errors import InputError
 
 ID, OTHER_ID = "a" * 64, "b" * 64
-CHUNK = Chunk(kind="columns", first=0, last=4)
-CHUNKS = [CHUNK, Chunk(kind="columns", first=4, last=8), Chunk(kind="chips", first=0, last=3)]
+CHUNK = Chunk(kind="checks", first=0, last=4)
+CHUNKS = [CHUNK, Chunk(kind="checks", first=4, last=8), Chunk(kind="chips", first=0, last=3)]
 
 
 def rows(chunk: Chunk, *, plan_id: str = ID, shots: int = 40) -> pd.DataFrame:
@@ -49,9 +49,9 @@ def test_what_was_written_comes_back(folder: Path) -> None:
 
 def test_rows_come_in_the_order_of_the_chunks(folder: Path) -> None:
     samples = read_samples(folder, CHUNKS, plan_id=ID)
-    assert list(samples) == ["columns", "chips"]
+    assert list(samples) == ["checks", "chips"]
     wanted = pd.concat([rows(CHUNKS[0]), rows(CHUNKS[1])], ignore_index=True)
-    pd.testing.assert_frame_equal(samples["columns"], wanted)
+    pd.testing.assert_frame_equal(samples["checks"], wanted)
 
 
 def test_chunk_that_was_not_simulated(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_chunk_that_was_not_simulated(tmp_path: Path) -> None:
 
 def test_missing_file_of_a_finished_run(folder: Path) -> None:
     chunk_file(folder, CHUNKS[1]).unlink()
-    with pytest.raises(InputError, match=r"columns-00004-00008\.parquet is missing; run the same"):
+    with pytest.raises(InputError, match=r"checks-00004-00008\.parquet is missing; run the same"):
         read_samples(folder, CHUNKS, plan_id=ID)
 
 
@@ -70,14 +70,14 @@ def test_cut_off_file(folder: Path, kept: float) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept * len(whole)) if 0 < kept < 1 else int(kept)])
     for read in (lambda: read_chunk(folder, CHUNK, plan_id=ID), lambda: read_samples(folder, CHUNKS, plan_id=ID)):
-        with pytest.raises(InputError, match=r"sample file .*columns-00000-00004\.parquet is damaged \(.+\); del"):
+        with pytest.raises(InputError, match=r"sample file .*checks-00000-00004\.parquet is damaged \(.+\); del"):
             read()
 
 
 @pytest.mark.parametrize("text", [b"", b"plan_id,mac\n", b"PAR1" + 100 * b"\x00" + b"PAR1"])
 def test_file_of_something_else(folder: Path, text: bytes) -> None:
     chunk_file(folder, CHUNK).write_bytes(text)
-    with pytest.raises(InputError, match=r"sample file .*columns-00000-00004\.parquet is damaged"):
+    with pytest.raises(InputError, match=r"sample file .*checks-00000-00004\.parquet is damaged"):
         read_chunk(folder, CHUNK, plan_id=ID)
 
 
@@ -101,7 +101,7 @@ def test_any_changed_byte_is_seen_or_harmless(folder: Path) -> None:
 
 
 def test_rows_of_another_plan(folder: Path) -> None:
-    with pytest.raises(InputError, match=r"columns-00000-00004\.parquet belongs to plan aaaaaaaa, not bbbbbbbb; use"):
+    with pytest.raises(InputError, match=r"checks-00000-00004\.parquet belongs to plan aaaaaaaa, not bbbbbbbb; use"):
         read_chunk(folder, CHUNK, plan_id=OTHER_ID)
     mixed = pd.concat([rows(CHUNK, shots=20), rows(CHUNK, plan_id=OTHER_ID, shots=20)])
     write_chunk(folder, CHUNK, mixed)
@@ -114,5 +114,5 @@ def test_rows_of_another_plan(folder: Path) -> None:
 
 def test_file_without_rows(folder: Path) -> None:
     write_chunk(folder, CHUNK, rows(CHUNK).iloc[:0])
-    with pytest.raises(InputError, match=r"columns-00000-00004\.parquet belongs to plan"):
+    with pytest.raises(InputError, match=r"checks-00000-00004\.parquet belongs to plan"):
         read_chunk(folder, CHUNK, plan_id=ID)

@@ -10,6 +10,7 @@ from prcim.cli.main import status
 FAST = ["amplifier", "show", "--w", "1", "--draws", "8", "--jobs", "1"]
 
 
+@pytest.mark.slow
 def test_json_and_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = tmp_path / "offsets.png"
     assert status([*FAST, "--json", "--figure", str(picture), "--set", "a_beta_m=0"]) == 0

@@ -13,7 +13,7 @@ from prcim.characterize.lut import SCHEMA
 from prcim.cli.main import status
 from prcim.spice.ngspice import find_ngspice
 
-TINY = ["rows=8", "sums=5", "sampling.columns=4", "patterns=2", "chips=2", "cells=16"]
+TINY = ["engine=column", "rows=8", "sums=5", "sampling.columns=4", "patterns=2", "chips=2", "cells=16"]
 
 
 def settings(*more: str) -> list[str]:
@@ -45,7 +45,7 @@ def fake_ngspice(folder: Path, body: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["characterize", "no-such-plan"], "there is no plan 'no-such-plan'; known plans are: 8t-64"),
+        (["characterize", "no-such-plan"], "there is no plan 'no-such-plan'; known plans are: 6t-128, "),
         (["characterize", "missing.toml"], "missing.toml cannot be read"),
         (["characterize", *settings("rows=0")], "column.rows is 0; a column has 2 to 1024 rows"),
         (["characterize", *settings("colour=red")], "'colour=red' is not a key of a plan; the keys are"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-SETTINGS = ["rows=8", "sums=5", "sampling.columns=80", "patterns=4", "chips=2", "cells=16"]
+SETTINGS = ["engine=column", "rows=8", "sums=5", "sampling.columns=80", "patterns=4", "chips=2", "cells=16"]
 CHUNKS = 5 + 1 + 1 + 20
 
 
@@ -90,6 +90,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, undisturbed: bytes) -> No
     assert (tmp_path / "out/lut.npz").read_bytes() == undisturbed
 
 
+@pytest.mark.slow
 def test_kill_9_keeps_what_is_finished(tmp_path: Path, undisturbed: bytes) -> None:
     for chunks in (3, 9, 16):
         process = start_and_wait(tmp_path, chunks)
