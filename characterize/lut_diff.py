@@ -16,6 +16,8 @@ Floats = NDArray[np.float64]
 
 #: Two tables of the same truth are called different in at most this share of pairs.
 FALSE_ALARMS = 0.01
+#: Spreads below this, S, are those of the arithmetic: at both ends all patterns are the same.
+NEGLIGIBLE = 1e-3
 #: Figures that are compared; those that follow from others are left out.
 COMPARED = ("transfer_v", "slope_v", "sigma_column", "sigma_pattern", "sigma_die", "rel_sigma_cell")
 CELL_MEANS = ("i_cell_a", "c_cell_f")
@@ -127,6 +129,8 @@ def _figures(
         sums = common.tolist() if found[0][name].value.ndim else [None]
         for k, mac in enumerate(sums):
             values = float(usual[0][0][k]), float(usual[1][0][k])
+            if name.startswith("sigma_") and max(values) < NEGLIGIBLE:
+                continue
             scored.append((Apart(name=name, mac=mac, a=values[0], b=values[1], z=float(z[k])), bool(far[k])))
     scored.sort(key=lambda pair: -abs(pair[0].z))
     return [figure for figure, _ in scored], [figure for figure, far in scored if far]
