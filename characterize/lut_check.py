@@ -104,11 +104,11 @@ def check_law(lut: ErrorLUT) -> Iterator[Check]:
     spread = parts[0][0] + parts[1][0]
     stated = spread + lut.read_sigma**2
     low, high = variance_interval(stated, satterthwaite_dof(stated, *parts))
-    departure = _departure(bank + residual + lut.read_sigma**2, stated, low, high, stated > NEGLIGIBLE)
+    varies = spread > NEGLIGIBLE
+    departure = _departure(bank + residual + lut.read_sigma**2, stated, low, high, varies)
     yield _at_most(
         "bank + residual + read have the variance of each sum", departure, 1.0, "of half its interval", lut.mac
     )
-    varies = spread > NEGLIGIBLE
     share = np.divide(bank, bank + residual, out=np.zeros_like(bank), where=bank + residual > 0)
     ends = lut.icc_low - ROUNDING, lut.icc_high + ROUNDING
     departure = _departure(share, lut.icc, *ends, varies)

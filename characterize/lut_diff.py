@@ -16,8 +16,8 @@ Floats = NDArray[np.float64]
 
 #: Two tables of the same truth are called different in at most this share of pairs.
 FALSE_ALARMS = 0.01
-#: Spreads below this, S, are those of the arithmetic: at both ends all patterns are the same.
-NEGLIGIBLE = 1e-3
+#: Half of the unit, S, that networks count errors in. With no cell on, sums err by less, and by leakage or rounding.
+RESOLUTION = 2.0**-7
 #: Figures that are compared; those that follow from others are left out.
 COMPARED = ("transfer_v", "slope_v", "sigma_column", "sigma_pattern", "sigma_die", "rel_sigma_cell")
 CELL_MEANS = ("i_cell_a", "c_cell_f")
@@ -80,7 +80,8 @@ def difference(a: ErrorLUT, b: ErrorLUT) -> Difference:
 
     A difference of two figures has the interval that follows from theirs (Zou, Donner, Statistics in Medicine 27 (2008)
     1693): with x > y it reaches down to x - y - sqrt((x - low_x)^2 + (high_y - y)^2). Each figure is tried at the level
-    that keeps all of them together to FALSE_ALARMS (Bonferroni), which holds however correlated they are.
+    that keeps all of them together to FALSE_ALARMS (Bonferroni), which holds however correlated they are. Differences
+    within RESOLUTION are none.
 
     Example:
         >>> from prcim.characterize.lut_file import open_lut
@@ -122,27 +123,25 @@ def _figures(
     scored: list[tuple[Apart, bool]] = []
     for name in names:
         usual, wide = (
-            [_pick(one[name], index) for one, index in zip(pair, at, strict=True)] for pair in (found, strict)
+            [_pick(one[name], index, lut.slope_v[index]) for one, index, lut in zip(pair, at, (a, b), strict=True)]
+            for pair in (found, strict)
         )
         z = normal_factor(LEVEL) * _halves(usual[0], usual[1])
         far = np.abs(_halves(wide[0], wide[1])) > 1
         sums = common.tolist() if found[0][name].value.ndim else [None]
         for k, mac in enumerate(sums):
             values = float(usual[0][0][k]), float(usual[1][0][k])
-            if name.startswith("sigma_") and max(values) < NEGLIGIBLE:
-                continue
             scored.append((Apart(name=name, mac=mac, a=values[0], b=values[1], z=float(z[k])), bool(far[k])))
     scored.sort(key=lambda pair: -abs(pair[0].z))
     return [figure for figure, _ in scored], [figure for figure, far in scored if far]
 
 
-def _pick(figure: Estimate, index: NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
-    """Value and ends at some sums, or of the whole table."""
-    parts = figure.value, figure.low, figure.high
+def _pick(figure: Estimate, index: NDArray[np.intp], slope_v: Floats) -> tuple[Floats, Floats, Floats]:
+    """Value and ends at some sums, or of the whole table; an interval is no finer than what decides anything."""
     if figure.value.ndim == 0:
-        parts = np.atleast_1d(parts[0]), np.atleast_1d(parts[1]), np.atleast_1d(parts[2])
-        index = np.array([0])
-    return parts[0][index], parts[1][index], parts[2][index]
+        return np.atleast_1d(figure.value), np.atleast_1d(figure.low), np.atleast_1d(figure.high)
+    step = {"S": RESOLUTION + 0 * slope_v, "V": RESOLUTION * slope_v}.get(figure.unit, 0 * slope_v)
+    return figure.value[index], figure.low[index] - step, figure.high[index] + step
 
 
 def _halves(a: tuple[Floats, Floats, Floats], b: tuple[Floats, Floats, Floats]) -> Floats:

@@ -63,7 +63,7 @@ def test_comparators_are_independent_and_keyed() -> None:
     offsets = errors.offsets.reshape(15, -1).double().numpy() / UNIT
     assert offsets.std() == pytest.approx(tables.offset_sigma, rel=0.02)
     # 105 correlations of 2000 pairs; 4.9 sigma is exceeded by one of them with a probability of 1e-4.
-    correlation = np.corrcoef(offsets)[np.triu_indices(15, 1)]
+    correlation = np.asarray(np.corrcoef(offsets))[np.triu_indices(15, 1)]
     assert np.abs(correlation).max() < 4.9 / np.sqrt(offsets.shape[1])
     again = chip.layer(0, groups=40, channels=50, comparators=15)
     assert torch.equal(errors.offsets, again.offsets)  # type: ignore[arg-type]

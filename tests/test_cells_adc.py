@@ -28,7 +28,7 @@ def test_both_kinds_give_the_code_whose_range_holds_the_sum(bits: int, step: int
     sums = np.arange(-n_used, n_used + 1, 2)
     for kind in ("sar", "flash"):
         adc = Adc(bits=bits, step=step, kind=kind)
-        number = adc.codes(1.0 - 2e-3 * sums, falling_thresholds_v(adc, n_used))
+        number = adc.codes(np.array(1.0 - 2e-3 * sums, dtype=np.float64), falling_thresholds_v(adc, n_used))
         wanted = np.clip(np.floor((sums - adc.first_threshold(n_used)) / step) + 2**bits // 2, 0, 2**bits - 1)
         np.testing.assert_array_equal(number, wanted)
         levels = np.array(adc.levels(n_used))[number]
@@ -44,7 +44,7 @@ def test_one_offset_shifts_every_threshold_of_a_sar_and_each_of_a_flash_has_its_
     # Two-sided tests at 1e-4 each; the draws are fixed.
     assert stats.kstest(sar[:, 0] / sigma_v, "norm").pvalue > 1e-4
     assert stats.kstest(flash.ravel() / sigma_v, "norm").pvalue > 1e-4
-    correlation = np.corrcoef(flash.T)[np.triu_indices(31, 1)]
+    correlation = np.asarray(np.corrcoef(flash.T))[np.triu_indices(31, 1)]
     assert np.abs(correlation).max() < stats.norm.isf(1e-4 / 2 / len(correlation)) / math.sqrt(4000)
     again = Adc(bits=5, kind="flash").draw_offsets_v(MISMATCH, 4000, (20, 1))
     np.testing.assert_array_equal(flash, again)

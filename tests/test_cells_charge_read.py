@@ -38,7 +38,7 @@ def shares(capacitors_f: Floats, products: Floats) -> Floats:
 def test_shares_of_charge(ngspice: Ngspice) -> None:
     products = conducting(N, list(range(N + 1)))
     found_v = read_v(ngspice, CASE, COLUMN.nominal_draw(), products)
-    wanted_v = shares(np.full(N, C_CELL_F), products)
+    wanted_v = shares(np.full(N, C_CELL_F), products.astype(np.float64))
     # What the switch takes along when it goes off is the same for all.
     np.testing.assert_allclose(found_v - found_v[3], wanted_v, atol=0.01 * np.ptp(wanted_v))
     assert found_v[3] == pytest.approx(V_WL / 2, abs=0.01)

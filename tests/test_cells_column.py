@@ -355,13 +355,12 @@ def test_names_are_all_different() -> None:
 
 def test_capacitance_and_time_constant() -> None:
     """By hand: 12 cells of 8T; 6 of 8T1C with 4 fF each; 10 ohm from row to row."""
-    near = {"rel": 1e-9, "abs": 0}
-    assert COLUMN.c_bl_f == pytest.approx(12 * 0.3e-15 + 20e-15, **near)
+    assert COLUMN.c_bl_f == pytest.approx(12 * 0.3e-15 + 20e-15, rel=1e-9, abs=0)
     wire = replace(COLUMN, r_bl_row_ohm=10.0)
-    assert wire.tau_s == pytest.approx(27e3 * 23.6e-15 + 60 * 3.6e-15 / 2, **near)
+    assert wire.tau_s == pytest.approx(27e3 * 23.6e-15 + 60 * 3.6e-15 / 2, rel=1e-9, abs=0)
     charge = replace(CASES["8t1c-charge"].column, r_bl_row_ohm=10.0, load_ohm=500.0)
-    assert charge.c_bl_f == pytest.approx(6 * 0.3e-15 + 20e-15, **near)
-    assert charge.tau_s == pytest.approx(500 * 45.8e-15 + 60 * 25.8e-15 / 2, **near)
+    assert charge.c_bl_f == pytest.approx(6 * 0.3e-15 + 20e-15, rel=1e-9, abs=0)
+    assert charge.tau_s == pytest.approx(500 * 45.8e-15 + 60 * 25.8e-15 / 2, rel=1e-9, abs=0)
 
 
 def test_word_lines_of_used_and_unused_rows() -> None:

@@ -152,7 +152,7 @@ def test_error_variance(ngspice: Ngspice, cell: Cell) -> None:
     errors = np.array(err)
     variance = errors[:, :2].var(ddof=1)
     wanted = (1 if cell.name == "cell_6t" else 2) * N * sigma**2
-    both = np.corrcoef(errors.T)
+    both = np.asarray(np.corrcoef(errors.T))
     print(
         f"\n{cell.name}: sigma/I {sigma:.2%}, variance {variance / (N * sigma**2):.2f} N sigma^2, correlation with all"
         f" inputs turned {both[0, 1]:.2f}, with half of them {both[0, 2]:.2f} and {both[1, 2]:.2f}"

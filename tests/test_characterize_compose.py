@@ -123,7 +123,8 @@ def test_surface_of_an_exponential_with_a_bend() -> None:
     rng = np.random.default_rng(2)
 
     def truth(z: np.ndarray) -> np.ndarray:
-        return np.exp(0.5 * z[:, :1] - 0.05 * z[:, :1] ** 2 + 0.1 * z[:, 1:2] + 0.02 * z[:, :1] * z[:, 1:2])
+        bend = 0.5 * z[:, :1] - 0.05 * z[:, :1] ** 2 + 0.1 * z[:, 1:2] + 0.02 * z[:, :1] * z[:, 1:2]
+        return np.asarray(np.exp(bend))
 
     z, other = 1.5 * rng.standard_normal((400, 3)), rng.standard_normal((100, 3))
     surface = fit_surface(z, truth(z), terms_of(np.array([1.0, 0.2, 0.0])))
