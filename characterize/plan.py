@@ -40,7 +40,7 @@ from prcim.spice.library import read_library
 #: Goes up whenever a deck changes, so that samples of the old deck are never mixed with those of the new one.
 DECK_VERSION = 2
 #: Goes up whenever draws or the arithmetic of the table change.
-TABLE_VERSION = 3
+TABLE_VERSION = 4
 #: Reads of columns that a plan may have.
 SHOTS_MAX = 20_000_000
 #: Corner, supply, V, and temperature, degrees Celsius, at which fixed thresholds are found.

@@ -95,7 +95,11 @@ def shrunken_means(err: NDArray[np.float64], components: VarianceComponents) -> 
     covariance = centred.T @ centred / (len(means) - 1)
     root, inverse = _root(covariance), _root(covariance, inverse=True)
     transport = inverse @ _root(root @ components.covariance_col @ root) @ inverse
-    return np.asarray(centre + centred @ transport)
+    moved = centred @ transport
+    # What was negative by estimation was cut off, which adds to the variances: each sum gets its own back.
+    now = moved.std(axis=0, ddof=1)
+    scale = np.divide(np.sqrt(np.maximum(components.v_col, 0.0)), now, out=np.zeros_like(now), where=now > 0)
+    return np.asarray(centre + moved * scale)
 
 
 def _root(matrix: NDArray[np.float64], *, inverse: bool = False) -> NDArray[np.float64]:

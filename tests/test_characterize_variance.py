@@ -160,3 +160,18 @@ def test_static_share_of_single_ended_cells_is_k_over_n() -> None:
     for count in inside:
         # The residual of a pattern is not quite normal, so the coverage need not be exact: 91 to 98 %.
         assert 0.91 * sets < count < 0.985 * sets
+
+
+def test_bank_has_the_variance_of_columns_at_every_sum_however_many_sums() -> None:
+    """65 sums from few columns: the estimated covariance has negative eigenvalues, which must not add variance."""
+    rng = np.random.default_rng(95)
+    columns, patterns, sums = 60, 4, 65
+    mac = np.linspace(-1, 1, sums)
+    size = np.sqrt(np.maximum(1 - mac**2, 0.02))
+    lasting = rng.standard_normal((columns, 1, 3)) @ np.stack([np.ones(sums), mac, mac**2]) * 0.3 * size
+    err = lasting + rng.standard_normal((columns, patterns, sums)) * size
+    parts = variance_components(err)
+    assert np.linalg.eigvalsh(parts.covariance_col).min() < -1e-3
+    bank = shrunken_means(err, parts)
+    np.testing.assert_allclose(bank.var(axis=0, ddof=1), np.maximum(parts.v_col, 0), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(bank.mean(axis=0), err.mean(axis=(0, 1)), atol=1e-9)
