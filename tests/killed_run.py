@@ -19,7 +19,7 @@ from prcim.characterize.run import run_plan, worker_setup
 from prcim.spice.ngspice import find_ngspice
 
 PLAN = named_plan("8t-64-quick").changed(
-    ["rows=8", "sums=5", "sampling.columns=120", "patterns=4", "chips=2", "cells=16"]
+    ["rows=8", "sums=5", "sampling.columns=160", "patterns=4", "chips=2", "cells=16"]
 )
 
 
@@ -57,11 +57,11 @@ def main(root: Path, kills: int, seed: int) -> None:
     for kill in range(kills):
         before, process = len(chunks(folder)), start(folder, 2)
         # In the middle of the work: something new is on the disk, and some part of a chunk's time has passed since.
-        goal = max(before + 1, round(total * (kill + 1) / (kills + 4)))
+        goal = max(before + 1, round(total * (kill + 1) / (kills + 10)))
         while len(chunks(folder)) < goal:
             assert os.waitpid(process, os.WNOHANG) == (0, 0), "it ended by itself"
             time.sleep(0.005)
-        time.sleep(rng.uniform(0, 0.1))
+        time.sleep(rng.uniform(0, 0.05))
         os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
         assert not (folder / "lut.npz").exists()
