@@ -26,7 +26,7 @@ def disturb_limit_v(
     """Bit-line voltage below which a read is refused, V: nominal trip voltage plus `sigmas` standard deviations.
 
     One deck, nothing random: the standard deviation is propagated from the shift of each transistor by its own. That
-    is within 5 % of what draws give.
+    is within 8 % of what draws give.
 
     Args:
         technology, cell, mismatch: the cell.
