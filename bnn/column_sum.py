@@ -1,6 +1,11 @@
-"""Partial sums on columns, with their errors and their read-out: the definition that faster kernels are held to."""
+"""Partial sums on columns, with their errors and their read-out: the definition that faster kernels are held to.
+
+Inputs of a convolution are ordered by place in the window first (row, then column) and channel last, so that the rows
+of a column are neighbouring channels; positions of the window are counted row by row.
+"""
 
 import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -11,10 +16,108 @@ from prcim.bnn.noise import LayerErrors, Reads
 from prcim.bnn.tables import UNIT
 from prcim.cells.readout import Adc
 
+#: Partial sums that the plain definition has in memory at a time.
+_READS_AT_ONCE = 1 << 22
+
 
 def partial_sums(x: Tensor, weight: Tensor) -> Tensor:
-    """S of every column: x (B, G, n) and weight (O, G, n), both +-1, give (B, G, O); exact in float32."""
-    return torch.einsum("bgn,ogn->bgo", x, weight)
+    """S of every column: x (..., G, n) and weight (O, G, n), both +-1, give (..., G, O); exact in float32."""
+    sums = torch.einsum("bgn,ogn->bgo", x.flatten(0, -3), weight)
+    return sums.reshape(*x.shape[:-1], len(weight))
+
+
+def patches(x: Tensor, *, kernel: int, stride: int = 1) -> Tensor:
+    """What stands in the window of a convolution at each position: (B, C, H, W) -> (B, P, kernel * kernel * C).
+
+    Example:
+        >>> patches(torch.arange(8.0).reshape(1, 2, 2, 2), kernel=2).tolist()
+        [[[0.0, 4.0, 1.0, 5.0, 2.0, 6.0, 3.0, 7.0]]]
+    """
+    windows = x.unfold(2, kernel, stride).unfold(3, kernel, stride)
+    return windows.permute(0, 2, 3, 4, 5, 1).flatten(3).flatten(1, 2)
+
+
+def majority_sum(
+    x: Tensor, weight: Tensor, threshold: Tensor, errors: LayerErrors | None, reads: Reads | None, *, stride: int = 1
+) -> Tensor:
+    """Votes of one-bit columns, added over the columns of each output.
+
+    Args:
+        x: +-1, (B, inputs), or (B, C, H, W) with its padding.
+        weight: +-1, (O, inputs), or (O, C, k, k).
+        threshold: of each column, midway between sums, shape (G, O); inputs are cut into G columns.
+        errors: of the layer's columns; none: there are no errors.
+        reads: which images these are.
+        stride: of a convolution.
+
+    Returns:
+        (B, O), or (B, O, H', W'); integers in the type of `x`.
+    """
+    parts = []
+    groups = len(threshold)
+    columns = _cut_weight(weight, groups)
+    for images, place in _portions(x, weight, groups, stride):
+        part: Tensor = MajoritySum.apply(  # type: ignore[no-untyped-call]
+            _cut(x[images], weight, groups, stride), columns, threshold, errors, _of(reads, images)
+        )
+        parts.append(place(part))
+    return torch.cat(parts)
+
+
+def code_sum(
+    x: Tensor,
+    weight: Tensor,
+    adc: Adc,
+    errors: LayerErrors | None,
+    reads: Reads | None,
+    *,
+    groups: int,
+    stride: int = 1,
+) -> Tensor:
+    """Codes of an ADC, added over the columns of each output; arguments as for `majority_sum`.
+
+    Example:
+        >>> code_sum(torch.ones(1, 128), torch.ones(1, 128), Adc(bits=7, step=2), None, None, groups=2)
+        tensor([[128.]])
+    """
+    parts = []
+    columns = _cut_weight(weight, groups)
+    for images, place in _portions(x, weight, groups, stride):
+        part: Tensor = CodeSum.apply(  # type: ignore[no-untyped-call]
+            _cut(x[images], weight, groups, stride), columns, adc, errors, _of(reads, images)
+        )
+        parts.append(place(part))
+    return torch.cat(parts)
+
+
+def _cut_weight(weight: Tensor, groups: int) -> Tensor:
+    if weight.dim() == 4:
+        weight = weight.permute(0, 2, 3, 1).flatten(1)
+    return weight.reshape(len(weight), groups, -1)
+
+
+def _cut(x: Tensor, weight: Tensor, groups: int, stride: int) -> Tensor:
+    if x.dim() == 4:
+        x = patches(x, kernel=weight.shape[-1], stride=stride)
+    return x.reshape(*x.shape[:-1], groups, -1)
+
+
+def _portions(
+    x: Tensor, weight: Tensor, groups: int, stride: int
+) -> Iterator[tuple[slice, Callable[[Tensor], Tensor]]]:
+    """Images at a time, so that memory does not grow with the batch; and what puts (B, P, O) into place."""
+
+    def place(total: Tensor) -> Tensor:
+        return total.transpose(1, 2).reshape(len(total), -1, *sides) if x.dim() == 4 else total
+
+    sides = tuple((length - weight.shape[-1]) // stride + 1 for length in x.shape[2:])
+    count = max(_READS_AT_ONCE // (groups * len(weight) * math.prod(sides)), 1)
+    for first in range(0, len(x), count):
+        yield slice(first, first + count), place
+
+
+def _of(reads: Reads | None, images: slice) -> Reads | None:
+    return None if reads is None else Reads(images=reads.images[images], read=reads.read)
 
 
 def noisy_sums(mac: Tensor, x: Tensor, errors: LayerErrors | None, reads: Reads | None) -> Tensor:
@@ -37,10 +140,10 @@ class MajoritySum(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, threshold: Tensor, errors: LayerErrors | None, reads: Reads | None
     ) -> Tensor:
-        """Args: x (B, G, n), weight (O, G, n), both +-1; threshold (G, O), integers midway between sums. -> (B, O)."""
+        """Args: x (..., G, n), weight (O, G, n), both +-1; threshold (G, O), midway between sums. -> (..., O)."""
         z = noisy_sums(partial_sums(x, weight), x, errors, reads) - threshold.to(torch.int32) * UNIT
         ctx.save_for_backward(x, weight, z)
-        votes = torch.where(z >= 0, 1, -1).to(torch.int32).sum(1)
+        votes = torch.where(z >= 0, 1, -1).to(torch.int32).sum(-2)
         return votes.to(x.dtype)
 
     @staticmethod
@@ -48,10 +151,9 @@ class MajoritySum(torch.autograd.Function):
         """Gradients of x, weight and threshold."""
         x, weight, z = ctx.saved_tensors
         slope = expected_sign_slope(z.to(x.dtype) / UNIT, math.sqrt(x.shape[-1]))
-        grad_mac = grad[0][:, None, :] * slope
-        grad_x = torch.einsum("bgo,ogn->bgn", grad_mac, weight)
-        grad_weight = torch.einsum("bgo,bgn->ogn", grad_mac, x)
-        return grad_x, grad_weight, -grad_mac.sum(0), None, None
+        grad_mac = grad[0][..., None, :] * slope
+        grad_x, grad_weight = _product_gradients(x, weight, grad_mac)
+        return grad_x, grad_weight, -grad_mac.flatten(0, -3).sum(0), None, None
 
 
 class CodeSum(torch.autograd.Function):
@@ -66,7 +168,7 @@ class CodeSum(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, adc: Adc, errors: LayerErrors | None, reads: Reads | None
     ) -> Tensor:
-        """Args: x (B, G, n), weight (O, G, n), both +-1. -> (B, O)."""
+        """Args: x (..., G, n), weight (O, G, n), both +-1. -> (..., O)."""
         n_used = x.shape[-1]
         z = noisy_sums(partial_sums(x, weight), x, errors, reads) - adc.first_threshold(n_used) * UNIT
         half = 2**adc.bits // 2
@@ -78,13 +180,18 @@ class CodeSum(torch.autograd.Function):
             for j, offset in enumerate(errors.offsets):
                 number += z + offset >= (j - half + 1) * adc.step * UNIT
         code = adc.first_threshold(n_used) + adc.step // 2 + adc.step * number
-        return code.to(torch.int32).sum(1).to(x.dtype)
+        return code.to(torch.int32).sum(-2).to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of x and weight."""
         x, weight, inside = ctx.saved_tensors
-        grad_mac = grad[0][:, None, :] * inside
-        grad_x = torch.einsum("bgo,ogn->bgn", grad_mac, weight)
-        grad_weight = torch.einsum("bgo,bgn->ogn", grad_mac, x)
+        grad_x, grad_weight = _product_gradients(x, weight, grad[0][..., None, :] * inside)
         return grad_x, grad_weight, None, None, None
+
+
+def _product_gradients(x: Tensor, weight: Tensor, grad_mac: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of x (..., G, n) and weight (O, G, n) from that of the partial sums (..., G, O)."""
+    flat = grad_mac.flatten(0, -3)
+    grad_x = torch.einsum("bgo,ogn->bgn", flat, weight).reshape(x.shape)
+    return grad_x, torch.einsum("bgo,bgn->ogn", flat, x.flatten(0, -3))

@@ -147,13 +147,14 @@ class LayerErrors:
         """Errors of a batch of reads.
 
         Args:
-            n_on: conducting cells K of each read, int64, shape (B, groups, channels).
-            inputs: what stood on the rows, +1 or -1, shape (B, groups, n_used).
+            n_on: conducting cells K of each read, int64, shape (B, groups, channels), or (B, P, groups, channels) for
+                P positions of a convolution.
+            inputs: what stood on the rows, +1 or -1, shape (B, groups, n_used) or (B, P, groups, n_used).
             reads: which images these are.
-            position: which position of a convolution this is.
+            position: number of the first position.
 
         Returns:
-            Errors in units of 2^-6 of the partial sum, int32, shape (B, groups, channels).
+            Errors in units of 2^-6 of the partial sum, int32, shape of `n_on`.
         """
         tables, model = self._chip.tables, self._chip.model
         if model == "ideal":
@@ -162,7 +163,12 @@ class LayerErrors:
             return self._static[self._start + n_on]
         zero = torch.zeros((), dtype=torch.int64)
         blocks = column_blocks(groups=self._groups, channels=self._channels)
-        counter = (blocks, zero + position, reads.images[:, None, None], zero + reads.read)
+        if n_on.dim() == 4:
+            positions = torch.arange(position, position + n_on.shape[1])[:, None, None]
+            images = reads.images[:, None, None, None]
+        else:
+            positions, images = zero + position, reads.images[:, None, None]
+        counter = (blocks, positions, images, zero + reads.read)
         fresh = self._top(draws16(counter, self._chip.key(Purpose.READ, self._index)))
         if model == "gaussian":
             return tables.gauss[n_on, fresh]
