@@ -28,7 +28,7 @@ $(shell [ -x $(PY) ] || rm -f .venv/.packages $(READY))
 .DEFAULT_GOAL := help
 # The order of prerequisites is meant: ngspice is looked for before anything long starts.
 .NOTPARALLEL:
-.PHONY: help setup ngspice hooks characterize train test slow check notebooks lint types wheel clean
+.PHONY: help setup ngspice hooks characterize train test slow check notebooks bench lint types wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -64,13 +64,16 @@ check: ngspice $(READY) ## all that must pass: lint, types, wheel, notebooks, sl
 notebooks: ngspice $(READY) ## execute every notebook into build/notebooks
 	$(PY) scripts/run_notebooks.py $(ARGS)
 
+bench: ngspice $(READY) ## speed against the obvious way, side by side -> build/bench/*.json (ARGS='engines --only column/8t --quick')
+	$(PY) -m benchmarks $(ARGS)
+
 lint: $(READY) ## ruff
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
 types: $(READY) ## mypy, strict
 	$(PY) -m mypy -p prcim
-	$(PY) -m mypy tests scripts
+	$(PY) -m mypy tests scripts benchmarks
 
 # What an earlier build left there would be packed again.
 wheel: $(READY) ## build the wheel into dist
