@@ -14,8 +14,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from prcim import __version__
-from prcim.bnn.mlp import Mlp, MlpSpec
-from prcim.bnn.registry import MODELS
+from prcim.bnn.models.network import Network
+from prcim.bnn.registry import named_model
 from prcim.characterize.lut import ErrorLUT
 from prcim.characterize.lut_file import load_lut, save_luts
 from prcim.errors import InputError
@@ -40,7 +40,7 @@ class Checkpoint:
 
     model: str
     dataset: str
-    network: Mlp
+    network: Network
     lut: ErrorLUT
     noise: str
     seed: int
@@ -89,7 +89,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             lut = load_lut(table)
         if lut.sha256 != about["lut_sha256"]:
             raise InputError(f"{path} names another table than it holds; train again")
-        network = MODELS[about["model"]](MlpSpec(**about["spec"]))
+        network = named_model(about["model"]).load(about["spec"])
         network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in tensors.items()})
         network.eval()
         return Checkpoint(

@@ -8,8 +8,8 @@ from typing import final
 
 import torch
 
-from prcim.bnn.images import Images
-from prcim.bnn.mlp import Mlp
+from prcim.bnn.datasets.images import Images
+from prcim.bnn.models.network import Network
 from prcim.bnn.noise import NoiseModel, Reads, VirtualChip
 from prcim.bnn.tables import IntegerTables
 
@@ -31,7 +31,7 @@ class ChipResult:
 
 
 def evaluate(
-    network: Mlp,
+    network: Network,
     images: Images,
     tables: IntegerTables,
     model: NoiseModel,
@@ -65,7 +65,7 @@ def evaluate(
         with torch.inference_mode():
             for first in range(0, len(images), batch_size):
                 part = slice(first, first + batch_size)
-                answers.append(network(images.pixels[part], chip, Reads(images=images.index[part])).argmax(1))
+                answers.append(network(images.batch(part), chip, Reads(images=images.index[part])).argmax(1))
         predicted = torch.cat(answers)
         ordered = predicted[images.index.argsort()].to(torch.uint8)
         return ChipResult(

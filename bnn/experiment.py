@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, final
 
 from prcim.bnn.checkpoint import Checkpoint
+from prcim.bnn.datasets.images import Images
 from prcim.bnn.design_point import DesignPoint
 from prcim.bnn.evaluate import evaluate
-from prcim.bnn.images import Images
-from prcim.bnn.mlp import Mlp, MlpSpec
+from prcim.bnn.models.network import Network
+from prcim.bnn.models.spec import NetworkSpec
 from prcim.bnn.noise import NoiseModel
-from prcim.bnn.registry import MODELS
+from prcim.bnn.registry import named_model
 from prcim.bnn.spread import Spread, spread
 from prcim.bnn.tables import IntegerTables, integer_tables
 from prcim.bnn.train import Recipe, train
@@ -46,7 +47,7 @@ class Experiment:
     model: str
     dataset: str
     images: tuple[Images, Images]
-    spec: MlpSpec
+    spec: NetworkSpec
     recipe: Recipe
     chips: int
     severity: tuple[DesignPoint, ...] = ()
@@ -78,7 +79,9 @@ class Experiment:
         unaware = self._train("unaware", start, clean, train_images, tables, folder, progress)
         aware = self._train("aware", start, self.recipe, train_images, tables, folder, progress)
 
-        def judge(network: Mlp, noise: NoiseModel, point: IntegerTables, what: str, chips: int = self.chips) -> Spread:
+        def judge(
+            network: Network, noise: NoiseModel, point: IntegerTables, what: str, chips: int = self.chips
+        ) -> Spread:
             results = evaluate(
                 network,
                 test_images,
@@ -119,14 +122,14 @@ class Experiment:
     def _train(
         self,
         name: str,
-        start: Mlp | None,
+        start: Network | None,
         recipe: Recipe,
         images: Images,
         tables: IntegerTables,
         folder: Path,
         progress: Progress,
-    ) -> Mlp:
-        network = MODELS[self.model](self.spec, seed=recipe.seed)
+    ) -> Network:
+        network = named_model(self.model).build(self.spec, seed=recipe.seed)
         if start is not None:
             network.load_state_dict(start.state_dict())
         train(

@@ -1,13 +1,13 @@
-"""Layers of a binary network: digital ones, and one that lives on columns."""
+"""Digital layers of a binary network, exact for integers, and the batch norm between any two layers."""
 
 import torch
 from torch import Tensor, nn
 
 from prcim.bnn.binarize import sign
-from prcim.bnn.column_sum import CodeSum, MajoritySum
-from prcim.bnn.mapping import check_mapping
-from prcim.bnn.noise import Reads, VirtualChip
-from prcim.cells.readout import Adc, Readout
+from prcim.bnn.column_sum import patches
+
+#: Integers above have neighbours that float32 cannot tell apart.
+_EXACT = float(1 << 24)
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -18,14 +18,75 @@ class BatchNorm(nn.BatchNorm1d):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalizes (B, features)."""
+        """Normalizes (B, features) or (B, features, H, W)."""
+        if input.dim() == 4:
+            flat: Tensor = self(input.flatten(2))
+            return flat.reshape(input.shape)
         if self.training or self.running_mean is None or self.running_var is None:
             return super().forward(input)
-        scale = self.weight / torch.sqrt(self.running_var + self.eps)
-        return (input - self.running_mean) * scale + self.bias
+        shape = (-1,) + (1,) * (input.dim() - 2)
+        gain = (self.weight / torch.sqrt(self.running_var + self.eps)).reshape(shape)
+        return (input - self.running_mean.reshape(shape)) * gain + self.bias.reshape(shape)
+
+    def binarized(self, input: Tensor) -> Tensor:
+        """The sign of the normalized sums; judging compares integers with a threshold instead.
+
+        Args:
+            input: integers, (B, features) or (B, features, H, W).
+
+        Example:
+            >>> norm = BatchNorm(1).eval()
+            >>> norm.running_mean.fill_(0.5)
+            tensor([0.5000])
+            >>> norm.binarized(torch.tensor([[0.0], [1.0]])).tolist()
+            [[-1.0], [1.0]]
+        """
+        if self.training:
+            return sign(self(input))
+        threshold, gain = self.folded()
+        shape = (-1,) + (1,) * (input.dim() - 2)
+        threshold, gain = threshold.reshape(shape), gain.reshape(shape)
+        # Both sides are integers, so that nothing is rounded; a gain of zero leaves the sign of the bias.
+        above = torch.where(gain < 0, input <= threshold, input >= threshold)
+        hard = torch.where(above, 1.0, -1.0).to(input.dtype)
+        if not torch.is_grad_enabled():
+            return hard
+        soft = sign(self(input))
+        return hard + (soft - soft.detach())
+
+    @torch.no_grad()
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Threshold of each feature, an integer in float32, and the gain whose sign says on which side +1 lies.
+
+        sign(g (s - mu) / sd + b) is +1 from s = mu - b sd / g on, up where g > 0 and down where g < 0.
+
+        Returns:
+            Two tensors of shape (features,).
+        """
+        if self.running_mean is None or self.running_var is None:
+            raise TypeError("a batch norm without statistics has no threshold")
+        gain, bias = self.weight.double(), self.bias.double()
+        sd = torch.sqrt(self.running_var.double() + self.eps)
+        at = self.running_mean.double() - bias * sd / torch.where(gain == 0, 1.0, gain)
+        constant = torch.where(bias >= 0, -_EXACT, _EXACT)
+        at = torch.where(gain == 0, constant, torch.where(gain > 0, at.ceil(), at.floor()))
+        return at.clamp(-_EXACT, _EXACT).to(torch.float32), self.weight.detach()
 
 
-class BinaryLinear(nn.Module):
+class DigitalLayer(nn.Module):
+    """A layer with latent weights whose signs count, computed without columns.
+
+    Args:
+        shape: of the weights, outputs first.
+        generator: for the starting weights.
+    """
+
+    def __init__(self, shape: tuple[int, ...], *, generator: torch.Generator) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(*shape, generator=generator) * 0.1)
+
+
+class BinaryLinear(DigitalLayer):
     """A digital layer with weights +-1: (B, inputs) -> (B, outputs). Exact while inputs are integers below 2^17.
 
     Args:
@@ -34,72 +95,43 @@ class BinaryLinear(nn.Module):
     """
 
     def __init__(self, inputs: int, outputs: int, *, generator: torch.Generator) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, generator=generator) * 0.1)
+        super().__init__((outputs, inputs), generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """X (B, inputs) -> (B, outputs)."""
         return x @ sign(self.weight).t()
 
 
-class ColumnLinear(nn.Module):
-    """A layer whose inputs are cut into columns: +-1 (B, inputs) -> +-1 (B, outputs).
+class BinaryConv2d(DigitalLayer):
+    """A digital convolution with weights +-1: (B, C, H, W) -> (B, O, H', W'), padded with zeros, which digital has.
 
-    With a `Majority` read-out each column gives one bit against a threshold of its own, which training finds and a
-    reference DAC realises, in the forward pass too; the bits of an output vote. With an `Adc` the codes are added,
-    normalized and binarized.
+    Exact while inputs are integers and sums stay below 2^24: it is a matrix product, of which every order of
+    summation is exact; a library's convolution may take another way (Winograd).
 
     Args:
-        inputs, outputs: sizes; inputs +-1.
-        index: number of the layer in its network; columns are keyed by it.
-        rows, n_used: rows of a column, and how many of them carry weights.
-        readout: what stands at the end of a column.
+        channels, outputs: sizes.
+        kernel, stride, padding: of the window.
         generator: for the starting weights.
-
-    Raises:
-        InputError: the inputs cannot be cut into columns of `n_used` rows.
     """
 
     def __init__(
         self,
-        inputs: int,
+        channels: int,
         outputs: int,
         *,
-        index: int,
-        rows: int,
-        n_used: int,
-        readout: Readout,
+        kernel: int = 3,
+        stride: int = 1,
+        padding: int = 1,
         generator: torch.Generator,
     ) -> None:
-        super().__init__()
-        self.groups = check_mapping(f"column layer {index}", inputs, rows=rows, n_used=n_used)
-        self.index, self.outputs, self.n_used, self.readout = index, outputs, n_used, readout
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, generator=generator) * 0.1)
-        if isinstance(readout, Adc):
-            self.norm = BatchNorm(outputs)
-        else:
-            low, high = readout.threshold_range(n_used)
-            self.threshold = nn.Parameter(torch.full((self.groups, outputs), low + (high - low) // 4 * 2.0))
+        super().__init__((outputs, channels, kernel, kernel), generator=generator)
+        self.stride, self.padding = stride, padding
 
-    def forward(self, x: Tensor, chip: VirtualChip | None, reads: Reads | None) -> Tensor:
-        """X (B, inputs), +-1 -> (B, outputs), +-1; without a chip there are no errors."""
-        x = x.unflatten(1, (self.groups, self.n_used))
-        weight = sign(self.weight).unflatten(1, (self.groups, self.n_used))
-        count = self.readout.comparators if isinstance(self.readout, Adc) else 1
-        sizes = {"groups": self.groups, "channels": self.outputs, "comparators": count}
-        errors = None if chip is None else chip.layer(self.index, **sizes)
-        if isinstance(self.readout, Adc):
-            total: Tensor = CodeSum.apply(x, weight, self.readout, errors, reads)  # type: ignore[no-untyped-call]
-            return sign(self.norm(total))
-        votes: Tensor = MajoritySum.apply(x, weight, self.realised(), errors, reads)  # type: ignore[no-untyped-call]
-        # The sum of G votes spreads by sqrt(G): so scaled, the window of the sign's gradient fits.
-        return sign(votes / self.groups**0.5)
-
-    def realised(self) -> Tensor:
-        """The thresholds that the DAC makes of the wanted ones, in S, with the gradient passed straight through."""
-        if isinstance(self.readout, Adc):
-            raise TypeError("an ADC has no thresholds to train")
-        low, high = self.readout.threshold_range(self.n_used)
-        real = ((self.threshold - low) / 2).round().mul(2).add(low).clamp(low, high)
-        # In this order the value is exact; threshold + (real - threshold) can miss an odd number by a rounding.
-        return real.detach() + (self.threshold - self.threshold.detach())
+    def forward(self, x: Tensor) -> Tensor:
+        """X (B, C, H, W) -> (B, O, H', W')."""
+        kernel = self.weight.shape[-1]
+        padded = nn.functional.pad(x, (self.padding,) * 4)
+        weight = sign(self.weight).permute(0, 2, 3, 1).flatten(1)
+        product = patches(padded, kernel=kernel, stride=self.stride) @ weight.t()
+        height, width = ((length - kernel) // self.stride + 1 for length in padded.shape[2:])
+        return product.transpose(1, 2).reshape(len(x), -1, height, width)

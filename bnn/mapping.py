@@ -1,6 +1,50 @@
-"""How many columns a layer takes."""
+"""How a layer is cut into columns, and how many columns, arrays and reads that takes."""
+
+from dataclasses import dataclass
+from typing import final
 
 from prcim.errors import InputError
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class LayerShape:
+    """What a mapping must know of a layer.
+
+    Attributes:
+        name: in messages and tables.
+        inputs: of one output: those of a window, k * k * C, for a convolution.
+        outputs: output channels.
+        positions: of the window, for each image.
+        digital: whether the layer stays off the columns.
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    positions: int = 1
+    digital: bool = False
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """Columns of one output.
+
+    Attributes:
+        groups: how many.
+        weights: cells of each that carry weights.
+        bias: constant cells of each; their input never changes.
+    """
+
+    groups: int
+    weights: int
+    bias: int = 0
+
+    @property
+    def n_used(self) -> int:
+        """Rows of a column that are in use."""
+        return self.weights + self.bias
 
 
 def groups_for(inputs: int, rows: int) -> int:
@@ -16,6 +60,34 @@ def groups_for(inputs: int, rows: int) -> int:
     while inputs % groups:
         groups += 1
     return groups
+
+
+def cut_layer(layer: str, inputs: int, *, rows: int, n_used: int, bias_rows: int | None = None) -> Cut:
+    """Cuts a layer into columns of the size that a table was made for.
+
+    Args:
+        layer: its name, for the message.
+        inputs: of one output.
+        rows, n_used: rows of a column, and how many of them the table had in use.
+        bias_rows: constant cells that each column has at least; rows that the equal parts leave over carry such cells
+            too. None: no column has any.
+
+    Raises:
+        InputError: the layer needs columns with another number of used rows.
+
+    Example:
+        >>> cut_layer("conv", 288, rows=64, n_used=64, bias_rows=8)
+        Cut(groups=6, weights=48, bias=16)
+    """
+    if bias_rows is None:
+        groups = check_mapping(layer, inputs, rows=rows, n_used=n_used)
+        return Cut(groups=groups, weights=inputs // groups)
+    if not 0 <= bias_rows < n_used:
+        raise InputError(
+            f"{layer} asks for {bias_rows} bias cells a column; of {n_used} used rows 0 to {n_used - 1} can be"
+        )
+    groups = groups_for(inputs, n_used - bias_rows)
+    return Cut(groups=groups, weights=inputs // groups, bias=n_used - inputs // groups)
 
 
 def check_mapping(layer: str, inputs: int, *, rows: int, n_used: int) -> int:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from prcim.bnn.checkpoint import load_tensors, save_tensors
-from prcim.bnn.images import Images
-from prcim.bnn.mlp import Mlp
+from prcim.bnn.datasets.images import Images
+from prcim.bnn.models.network import Network
 from prcim.bnn.noise import NoiseModel, Reads, VirtualChip
 from prcim.bnn.tables import IntegerTables
 from prcim.errors import InputError, RunError
@@ -40,7 +40,7 @@ class Recipe:
 
 
 def train(
-    network: Mlp,
+    network: Network,
     images: Images,
     tables: IntegerTables,
     recipe: Recipe,
@@ -84,7 +84,7 @@ def train(
             chip = VirtualChip(
                 tables=tables, model=recipe.noise, number=epoch * batches + batch, seed=recipe.seed, half="train"
             )
-            scores = network(images.pixels[chosen], chip, Reads(images=images.index[chosen]))
+            scores = network(images.batch(chosen), chip, Reads(images=images.index[chosen]))
             loss = nn.functional.cross_entropy(scores, images.labels[chosen])
             if not torch.isfinite(loss):
                 raise RunError(
@@ -102,7 +102,9 @@ def train(
     network.eval()
 
 
-def _save(network: Mlp, optimizer: torch.optim.Adam, recipe: Recipe, identity: str, epoch: int, state: Path) -> None:
+def _save(
+    network: Network, optimizer: torch.optim.Adam, recipe: Recipe, identity: str, epoch: int, state: Path
+) -> None:
     tensors: dict[str, Tensor] = {f"network.{k}": v.contiguous() for k, v in network.state_dict().items()}
     for name, parameter in network.named_parameters():
         for key, value in optimizer.state[parameter].items():
@@ -110,7 +112,7 @@ def _save(network: Mlp, optimizer: torch.optim.Adam, recipe: Recipe, identity: s
     save_tensors(state, tensors, {**_about(network, recipe, identity), "epoch": epoch})
 
 
-def _resume(network: Mlp, optimizer: torch.optim.Adam, recipe: Recipe, identity: str, state: Path) -> int:
+def _resume(network: Network, optimizer: torch.optim.Adam, recipe: Recipe, identity: str, state: Path) -> int:
     """Takes the weights and the optimizer's moments from a state; returns the epoch to go on with."""
     if not state.exists():
         return 0
@@ -128,7 +130,7 @@ def _resume(network: Mlp, optimizer: torch.optim.Adam, recipe: Recipe, identity:
     return int(about["epoch"])
 
 
-def _about(network: Mlp, recipe: Recipe, identity: str) -> dict[str, Any]:
+def _about(network: Network, recipe: Recipe, identity: str) -> dict[str, Any]:
     return {"recipe": asdict(recipe), "spec": asdict(network.spec), "identity": identity}
 
 

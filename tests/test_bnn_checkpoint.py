@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from tables import make_lut
 
 from prcim.bnn.checkpoint import Checkpoint, load_checkpoint, load_tensors, save_tensors
-from prcim.bnn.digits import load_digits
-from prcim.bnn.mlp import Mlp, MlpSpec
+from prcim.bnn.datasets.digits import load_digits
+from prcim.bnn.models.mlp import Mlp, MlpSpec
 from prcim.bnn.noise import Reads, VirtualChip
 from prcim.bnn.tables import integer_tables
 from prcim.cells.readout import SenseAmplifier

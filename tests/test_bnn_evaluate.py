@@ -8,23 +8,17 @@ import pytest
 import torch
 from tables import make_tables
 
-from prcim.bnn.digits import load_digits
+from prcim.bnn.datasets.digits import load_digits
+from prcim.bnn.datasets.images import Images
 from prcim.bnn.evaluate import ChipResult, evaluate
-from prcim.bnn.images import Images
-from prcim.bnn.mlp import Mlp, MlpSpec
+from prcim.bnn.models.mlp import Mlp, MlpSpec
 from prcim.bnn.noise import NOISE_MODELS, NoiseModel, Reads, VirtualChip
 from prcim.bnn.tables import IntegerTables
 
 TABLES = make_tables(columns=8, dies=4)
 
 
-def picked(images: Images, which: Any) -> Images:
-    return Images(
-        pixels=images.pixels[which], labels=images.labels[which], index=images.index[which], classes=images.classes
-    )
-
-
-IMAGES = picked(load_digits()[1], slice(0, 120))
+IMAGES = load_digits()[1].part(slice(0, 120))
 
 
 @pytest.fixture(scope="module", params=["majority", "adc"])
@@ -71,11 +65,11 @@ def test_chips_are_judged_apart_in_any_order(network: Mlp) -> None:
 @pytest.mark.parametrize("model", ["column", "iid"])
 def test_order_of_images_changes_nothing(network: Mlp, model: NoiseModel) -> None:
     order = torch.randperm(120, generator=torch.Generator().manual_seed(0))
-    assert judged(network, picked(IMAGES, order), model, batch_size=50) == judged(network, model=model)
+    assert judged(network, IMAGES.part(order), model, batch_size=50) == judged(network, model=model)
 
 
 def test_an_image_is_answered_alike_whatever_others_are_asked(network: Mlp) -> None:
-    halves = [judged(network, picked(IMAGES, part)) for part in (slice(0, 60), slice(60, 120))]
+    halves = [judged(network, IMAGES.part(part)) for part in (slice(0, 60), slice(60, 120))]
     for first, second, whole in zip(*halves, judged(network), strict=True):
         assert whole.accuracy == pytest.approx((first.accuracy + second.accuracy) / 2)
 

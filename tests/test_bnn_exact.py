@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from tables import make_tables, only
 from torch import Tensor
 
+from prcim.bnn.column_layers import ColumnLinear
 from prcim.bnn.column_sum import CodeSum, MajoritySum, noisy_sums, partial_sums
-from prcim.bnn.layers import BatchNorm, BinaryLinear, ColumnLinear
+from prcim.bnn.layers import BatchNorm, BinaryLinear
 from prcim.bnn.noise import NOISE_MODELS, NoiseModel, Reads, VirtualChip
 from prcim.bnn.tables import UNIT
 from prcim.cells.readout import Adc, Majority, Readout

@@ -6,8 +6,8 @@ import torch
 from tables import make_tables, only, unit_gains
 from torch import Tensor
 
+from prcim.bnn.column_layers import ColumnLinear
 from prcim.bnn.column_sum import CodeSum, noisy_sums, partial_sums
-from prcim.bnn.layers import ColumnLinear
 from prcim.bnn.noise import LayerErrors, NoiseModel, Reads, VirtualChip
 from prcim.bnn.tables import UNIT, IntegerTables
 from prcim.cells.readout import Adc

@@ -11,8 +11,8 @@ from tables import make_tables
 from torch import Tensor
 
 from prcim.bnn.binarize import expected_sign_slope, sign
+from prcim.bnn.column_layers import ColumnLinear
 from prcim.bnn.column_sum import CodeSum, MajoritySum, noisy_sums, partial_sums
-from prcim.bnn.layers import ColumnLinear
 from prcim.bnn.noise import Reads, VirtualChip
 from prcim.bnn.tables import UNIT
 from prcim.cells.readout import Adc, Majority

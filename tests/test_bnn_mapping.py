@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prcim.bnn.layers import ColumnLinear
+from prcim.bnn.column_layers import ColumnLinear
 from prcim.bnn.mapping import check_mapping, groups_for
-from prcim.bnn.mlp import Mlp, MlpSpec
+from prcim.bnn.models.mlp import Mlp, MlpSpec
 from prcim.cells.readout import Majority
 from prcim.errors import InputError
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from prcim.bnn.mnist import load_mnist
+from prcim.bnn.datasets.mnist import load_mnist
 from prcim.errors import InputError
 
 RNG = np.random.default_rng(0)

@@ -6,9 +6,9 @@ import torch
 from numpy.typing import NDArray
 from tables import make_tables, only
 
-from prcim.bnn.digits import load_digits
+from prcim.bnn.datasets.digits import load_digits
 from prcim.bnn.layers import BatchNorm
-from prcim.bnn.mlp import Mlp, MlpSpec
+from prcim.bnn.models.mlp import Mlp, MlpSpec
 from prcim.bnn.noise import NoiseModel, Reads, VirtualChip
 from prcim.cells.readout import Adc
 

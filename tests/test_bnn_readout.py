@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tables import make_tables, only, unit_gains
 from torch import Tensor
 
+from prcim.bnn.column_layers import ColumnLinear
 from prcim.bnn.column_sum import CodeSum, MajoritySum
-from prcim.bnn.layers import ColumnLinear
 from prcim.bnn.noise import Reads, VirtualChip
 from prcim.bnn.tables import UNIT
 from prcim.cells.mismatch import Mismatch

@@ -12,9 +12,9 @@ from tables import make_tables
 from torch import Tensor
 
 from prcim.bnn.checkpoint import load_tensors, save_tensors
-from prcim.bnn.digits import load_digits
-from prcim.bnn.images import Images
-from prcim.bnn.mlp import Mlp, MlpSpec
+from prcim.bnn.datasets.digits import load_digits
+from prcim.bnn.datasets.images import Images
+from prcim.bnn.models.mlp import Mlp, MlpSpec
 from prcim.bnn.noise import Reads, VirtualChip
 from prcim.bnn.tables import IntegerTables
 from prcim.bnn.train import Recipe, train
@@ -27,10 +27,7 @@ ADC = dataclasses.replace(MAJORITY, readout="adc")
 
 
 def images(count: int) -> Images:
-    whole = load_digits()[0]
-    return Images(
-        pixels=whole.pixels[:count], labels=whole.labels[:count], index=whole.index[:count], classes=whole.classes
-    )
+    return load_digits()[0].part(slice(0, count))
 
 
 SOME = images(96)

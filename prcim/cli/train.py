@@ -87,7 +87,7 @@ def command(
     from prcim.bnn.experiment import Experiment, folder_name
     from prcim.bnn.figures import write_figures
     from prcim.bnn.mapping import check_mapping
-    from prcim.bnn.mlp import MlpSpec
+    from prcim.bnn.models.mlp import MlpSpec
     from prcim.bnn.noise import noise_model
     from prcim.bnn.registry import named_dataset, named_model
     from prcim.bnn.train import Recipe

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from prcim.bnn.images import Images
+from prcim.bnn.datasets.images import Images
 from prcim.errors import InputError
 
 #: Number of dimensions of a file -> its magic number (unsigned bytes).
@@ -40,7 +40,15 @@ def load_mnist(data: Path | None = None) -> tuple[Images, Images]:
         # Grey values 0..255 become -255..255 in odd numbers.
         centred = 2 * torch.from_numpy(pixels.reshape(len(pixels), -1).astype(np.float32)) - 255
         index = torch.arange(first, first + len(labels))
-        parts.append(Images(pixels=centred, labels=torch.from_numpy(labels.astype(np.int64)), index=index, classes=10))
+        parts.append(
+            Images(
+                pixels=centred,
+                labels=torch.from_numpy(labels.astype(np.int64)),
+                index=index,
+                classes=10,
+                size=(1, *pixels.shape[1:]),
+            )
+        )
         first += len(labels)
     return parts[0], parts[1]
 

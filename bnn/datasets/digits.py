@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prcim.bnn.images import Images
+from prcim.bnn.datasets.images import Images
 
 TEST_IMAGES = 500
 
@@ -33,6 +33,12 @@ def load_digits(data: Path | None = None) -> tuple[Images, Images]:
     classes = int(labels.max()) + 1
 
     def part(index: Tensor) -> Images:
-        return Images(pixels=centred[index], labels=torch.from_numpy(labels)[index], index=index, classes=classes)
+        return Images(
+            pixels=centred[index],
+            labels=torch.from_numpy(labels)[index],
+            index=index,
+            classes=classes,
+            size=(1, 8, 8),
+        )
 
     return part(order[TEST_IMAGES:]), part(order[:TEST_IMAGES])

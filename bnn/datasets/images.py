@@ -1,9 +1,11 @@
 """What a data set gives."""
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass
 from typing import final
 
+import torch
 from torch import Tensor
 
 
@@ -13,16 +15,19 @@ class Images:
     """A set of labelled images.
 
     Attributes:
-        pixels: integers as float32, centred, shape (B, inputs); with integers every sum of them is exact.
+        pixels: integers, centred, shape (B, inputs), channel by channel and row by row; with integers every sum of
+            them is exact. Any type that holds them.
         labels: int64, shape (B,).
         index: number of each image in its data set, int64, shape (B,).
         classes: number of classes.
+        size: channels, height and width.
     """
 
     pixels: Tensor
     labels: Tensor
     index: Tensor
     classes: int
+    size: tuple[int, int, int]
 
     @property
     def sha256(self) -> str:
@@ -31,6 +36,14 @@ class Images:
         digest.update(self.labels.numpy().tobytes())
         digest.update(self.index.numpy().tobytes())
         return digest.hexdigest()
+
+    def batch(self, which: Tensor | slice) -> Tensor:
+        """Pixels of some images, float32, shape (len(which), inputs)."""
+        return self.pixels[which].to(torch.float32)
+
+    def part(self, which: Tensor | slice) -> "Images":
+        """Some of the images."""
+        return dataclasses.replace(self, pixels=self.pixels[which], labels=self.labels[which], index=self.index[which])
 
     def __len__(self) -> int:
         return len(self.labels)

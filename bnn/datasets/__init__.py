@@ -1,0 +1,1 @@
+"""Labelled images: each set a file of its own and a line in the registry."""

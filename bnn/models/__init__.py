@@ -1,0 +1,1 @@
+"""Networks: each a file of its own and a line in the registry."""

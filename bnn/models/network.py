@@ -1,0 +1,37 @@
+"""What all networks have in common."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from prcim.bnn.column_layers import ColumnLayer
+from prcim.bnn.layers import DigitalLayer
+from prcim.bnn.models.spec import NetworkSpec
+from prcim.bnn.noise import Reads, VirtualChip
+
+
+class Network(nn.Module, ABC):
+    """(B, inputs), integers -> (B, classes) scores.
+
+    Attributes:
+        spec: sizes and columns.
+    """
+
+    spec: NetworkSpec
+
+    @abstractmethod
+    def forward(self, x: Tensor, chip: VirtualChip | None = None, reads: Reads | None = None) -> Tensor:
+        """Scores; with a chip and the numbers of the images, with that chip's errors."""
+
+    def column_layers(self) -> Iterator[ColumnLayer]:
+        """The layers on columns, in the order of the network."""
+        return (module for module in self.modules() if isinstance(module, ColumnLayer))
+
+    @torch.no_grad()
+    def clamp_latent(self) -> None:
+        """Keeps latent weights in -1..1, where their sign can still turn."""
+        for module in self.modules():
+            if isinstance(module, (DigitalLayer, ColumnLayer)):
+                module.weight.clamp_(-1, 1)
