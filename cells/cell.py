@@ -27,6 +27,8 @@ class Cell(ABC):
         idle: where the other ports wait during a read: port -> fraction of the supply.
         twins: cells that a weight takes.
         latch: the two inner nodes that hold the bit, true one first; empty where something else holds it.
+        keepers: names of the parts that keep the latch's nodes where they are and do nothing else in a read. A deck may
+            hold these nodes with sources instead, see `rest.py`; empty where reads go through the latch.
         read_path: sizes of the transistors that a read goes through, the one next to the bit line first.
         reads: names of the reads that make sense of this cell, see `read.py`.
     """
@@ -38,6 +40,7 @@ class Cell(ABC):
     idle: ClassVar[Mapping[str, float]]
     twins: ClassVar[int] = 2
     latch: ClassVar[tuple[str, ...]] = ()
+    keepers: ClassVar[tuple[str, ...]] = ()
     read_path: ClassVar[tuple[str, ...]]
     reads: ClassVar[tuple[str, ...]] = ("steady", "pulsed")
 
@@ -65,25 +68,45 @@ class Cell(ABC):
         """Parameters of the sub-circuit by which an instance stores a bit; none where the latch does."""
         return {}
 
-    def subcircuit(self, technology: Technology) -> SubCircuit:
-        """The sub-circuit, with the parameters of `state` and those of every part."""
+    def subcircuit(self, technology: Technology, *, held: bool = False) -> SubCircuit:
+        """The sub-circuit, with the parameters of `state` and those of every part.
+
+        Args:
+            technology: transistors.
+            held: whether sources hold the latch in place of the keepers; their parameters are `hold_q` and the like.
+        """
+        parts = [part for part in self.parts if not held or part.name not in self.keepers]
         parameters = dict(self.state(1))
-        for part in self.parts:
+        for part in parts:
             parameters.update(part.parameters(0.0, 1.0))
+        if held:
+            parameters.update({f"hold_{node}": "0" for node in self.latch})
         circuit = SubCircuit(self.name, *self.ports, **parameters)
-        for part in self.parts:
+        for part in parts:
             part.add_to(circuit, technology)
+        if held:
+            circuit.raw_spice += "".join(f"vhold{node} {node} 0 {{hold_{node}}}\n" for node in self.latch)
         return circuit
 
-    def instance(self, bit: int, dvt_v: NDArray[np.float64], factor: NDArray[np.float64]) -> dict[str, str]:
+    def instance(
+        self,
+        bit: int,
+        dvt_v: NDArray[np.float64],
+        factor: NDArray[np.float64],
+        held_v: NDArray[np.float64] | None = None,
+    ) -> dict[str, str]:
         """Parameters of one instance of `subcircuit`.
 
         Args:
             bit: what it stores.
             dvt_v: growth of each threshold's magnitude, V, shape (parts,).
             factor: factor on each value, shape (parts,).
+            held_v: voltages at which sources hold the latch, V, shape (latch nodes,); None where its parts do.
         """
         values = dict(self.state(bit))
         for part, dvt, value in zip(self.parts, dvt_v, factor, strict=True):
-            values.update(part.parameters(dvt, value))
+            if held_v is None or part.name not in self.keepers:
+                values.update(part.parameters(dvt, value))
+        if held_v is not None:
+            values.update({f"hold_{node}": f"{v:.9g}" for node, v in zip(self.latch, held_v, strict=True)})
         return values

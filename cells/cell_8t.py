@@ -43,6 +43,7 @@ class Cell8T(Cell):
     # Between writes the write bit lines wait at the supply, the write word line at ground.
     idle: ClassVar[MappingProxyType[str, float]] = MappingProxyType({"bl": 1.0, "blb": 1.0, "wl": 0.0})
     latch: ClassVar[tuple[str, ...]] = ("q", "qb")
+    keepers: ClassVar[tuple[str, ...]] = ("pul", "pur", "pdl", "pdr", "pgl", "pgr")
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:  # noqa: D102

@@ -48,6 +48,7 @@ class Cell8T1C(Cell):
     idle: ClassVar[MappingProxyType[str, float]] = MappingProxyType({"bl": 1.0, "blb": 1.0, "wl": 0.0})
     twins: ClassVar[int] = 1
     latch: ClassVar[tuple[str, ...]] = ("q", "qb")
+    keepers: ClassVar[tuple[str, ...]] = ("pul", "pur", "pdl", "pdr", "pgl", "pgr")
     reads: ClassVar[tuple[str, ...]] = ("charge",)
 
     @cached_property

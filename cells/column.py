@@ -27,6 +27,9 @@ class ColumnDraw:
             input of +1 opens.
         factor: factor on each value (a transistor's mobility), same shape.
         load_dvt_v, load_factor: the same for the load of each bit line, shape (bit lines, 1).
+        held_v: voltages at which sources hold the latches in place of their transistors, V, shape (rows, twins, latch
+            nodes), from `rest.py`; None where the cells are whole.
+        rest_w: power that these transistors take, W.
     """
 
     weights: NDArray[np.int8]
@@ -34,6 +37,8 @@ class ColumnDraw:
     factor: NDArray[np.float64]
     load_dvt_v: NDArray[np.float64]
     load_factor: NDArray[np.float64]
+    held_v: NDArray[np.float64] | None = None
+    rest_w: float = 0.0
 
 
 @final
@@ -165,7 +170,7 @@ class Column:
         vdd_v = self.technology.vdd_v
         circuit = Circuit(title)
         circuit.raw_spice += self.technology.preamble
-        circuit.subcircuit(self.cell.subcircuit(self.technology))
+        circuit.subcircuit(self.cell.subcircuit(self.technology, held=draw.held_v is not None))
         circuit.subcircuit(load_subcircuit(self.load, self.technology))
         # The AC part is what a noise analysis refers to; nothing else looks at it.
         circuit.V("load", "vddl", 0, f"dc {supply_v:.6g} ac 1")
@@ -194,11 +199,12 @@ class Column:
             for port in self.cell.word_lines:
                 nodes[port] = word_line(port, row, twin)
             bit = self.cell.stored_bit(int(draw.weights[row]), twin)
+            held_v = None if draw.held_v is None else draw.held_v[row, twin]
             circuit.X(
                 instance(row, twin),
                 self.cell.name,
                 *(nodes[port] for port in self.cell.ports),
-                **self.cell.instance(bit, draw.dvt_v[row, twin], draw.factor[row, twin]),
+                **self.cell.instance(bit, draw.dvt_v[row, twin], draw.factor[row, twin], held_v),
             )
 
     def _nodesets(self, draw: ColumnDraw, line_v: float) -> str:
@@ -209,7 +215,8 @@ class Column:
         for row, twin in self.places:
             bit = self.cell.stored_bit(int(draw.weights[row]), twin)
             for node, value in self.cell.start_v(bit, self.technology.vdd_v).items():
-                start[f"x{instance(row, twin)}.{node}"] = value
+                if draw.held_v is None or node not in self.cell.latch:
+                    start[f"x{instance(row, twin)}.{node}"] = value
         return "".join(f".nodeset v({node})={value:.6g}\n" for node, value in start.items())
 
 

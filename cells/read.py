@@ -159,8 +159,10 @@ def levels_by_shot(levels_v: NDArray[np.float64]) -> str:
     return "pwl(v(shot)," + ",".join(f"{k},{levels_v[k]:.6g}" for k in points) + ")"
 
 
-def latch_nodes(column: Column) -> list[str]:
-    """Both nodes of the latch of every cell: one alone can look well at a metastable point."""
+def latch_nodes(column: Column, draw: ColumnDraw) -> list[str]:
+    """Both nodes of the latch of every cell: one alone can look well at a metastable point. Held ones cannot move."""
+    if draw.held_v is not None:
+        return []
     return [f"x{instance(row, twin)}.{node}" for row, twin in column.places for node in column.cell.latch]
 
 

@@ -90,7 +90,7 @@ class SteadyRead(Read):
             for i, node in enumerate(word_line(port, row, twin) for port in column.cell.word_lines)
         )
         saved = [f"v({end})" for end in column.ends] + [*column.supplies_v(column.technology.vdd_v)]
-        saved += [f"v({node})" for node in latch_nodes(column)]
+        saved += [f"v({node})" for node in latch_nodes(column, draw)]
         sweep = f"dc vshot 0 {len(inputs) - 1} 1"
         return Deck(netlist=f"{circuit}\n{drivers}{SOLVER}", save=tuple(saved), analyses=(sweep,))
 
@@ -108,8 +108,8 @@ class SteadyRead(Read):
             return NO_SHOTS
         supplies_v = column.supplies_v(column.technology.vdd_v)
         lines_v = np.array([values[f"v({end})"] for end in column.ends])
-        latch_v = np.array([values[f"v({node})"] for node in latch_nodes(column)])
-        power_w = -np.sum([volts * values[name] for name, volts in supplies_v.items()], axis=0)
+        latch_v = np.array([values[f"v({node})"] for node in latch_nodes(column, draw)])
+        power_w = draw.rest_w - np.sum([volts * values[name] for name, volts in supplies_v.items()], axis=0)
         held = data_held(column, draw, latch_v, MARGIN) if len(latch_v) else np.ones(lines_v.shape[1], dtype=np.bool_)
         known = len(held) if held.all() else int(np.argmin(held)) + 1
         return Shots(
@@ -130,7 +130,7 @@ class SteadyRead(Read):
         for end in column.ends[1:]:
             circuit.V(f"rest{end}", end, 0, vdd_v)
         drivers = word_line_sources(column, self.v_wl_v, np.ones(column.n_used, dtype=np.int8))
-        saved = ("i(vprobe)", "i(vload)", *(f"v({node})" for node in latch_nodes(column)))
+        saved = ("i(vprobe)", "i(vload)", *(f"v({node})" for node in latch_nodes(column, column.nominal_draw())))
         return Deck(netlist=f"{circuit}\n{drivers}{SOLVER}", save=saved, analyses=("op",))
 
     def noise_deck(self, column: Column, inputs: NDArray[np.int8]) -> Deck:

@@ -13,7 +13,7 @@ from prcim.spice.deck import Deck
 from prcim.spice.outcome import Outcome
 
 #: ngspice's 1e-3 would allow an error of 1 mV on a line at the supply.
-SOLVER = ".options reltol=1e-5 vntol=1e-7 abstol=1e-12 chgtol=1e-16\n"
+SOLVER = ".options reltol=1e-5 vntol=1e-7 abstol=1e-12 chgtol=1e-16 trtol=1\n"
 #: The switch stays on for so many time constants until the next read: exp(-12) is 6e-6.
 SWITCH_TAU = 12.0
 #: How far a latch may be from its bit when the word lines are down again, as a fraction of the supply.
@@ -84,7 +84,7 @@ class TimedRead(Read):
                 node, move = word_line(port, row, twin), levels_by_shot(moves_v[:, row, twin, i])
                 lines.append(f"b{node} {node} 0 v={rest_v:.6g}+v(up)*{move}\n")
         saved = ["v(shot)", *(f"v({end})" for end in column.ends), *column.supplies_v(self.supply_v(column))]
-        saved += ["i(vcontrol)", *(f"v({node})" for node in latch_nodes(column))]
+        saved += ["i(vcontrol)", *(f"v({node})" for node in latch_nodes(column, draw))]
         saved += [f"i(b{node})" for node in self._nodes(column)]
         step_s = self.t_step_s(column)
         tran = f"tran {step_s:.6g} {self.t_read_s(column):.6g} 0 {step_s:.6g}"
@@ -106,10 +106,11 @@ class TimedRead(Read):
             look_s = EDGE_S + self.t_look_s(column)
             ends_v = [float(np.interp(look_s, time_s, plot[f"v({end})"])) for end in column.ends]
             v_bl_v.append(ends_v[0] - sum(ends_v[1:]))
-            energy_j.append(self._energy_j(column, levels_v[shot], plot))
+            rest_j = draw.rest_w * self.t_read_s(column)
+            energy_j.append(rest_j + self._energy_j(column, levels_v[shot], plot))
             # The latches are looked at when the word lines are at rest again.
             rest_s = EDGE_S + self.t_off_s(column)
-            latch_v = np.array([[np.interp(rest_s, time_s, plot[f"v({node})"])] for node in latch_nodes(column)])
+            latch_v = np.array([[np.interp(rest_s, time_s, plot[f"v({node})"])] for node in latch_nodes(column, draw)])
             held.append(not len(latch_v) or bool(data_held(column, draw, latch_v, MARGIN)[0]))
         if not v_bl_v:
             return NO_SHOTS

@@ -22,6 +22,7 @@ from prcim.cells.mismatch import Mismatch
 from prcim.cells.pulsed_read import PulsedRead
 from prcim.cells.read import Read
 from prcim.cells.read_current import read_currents
+from prcim.cells.rest import rest_deck
 from prcim.cells.settling import settling_deck
 from prcim.cells.steady_read import SteadyRead
 from prcim.cells.technology import Technology
@@ -34,24 +35,34 @@ GOLDEN: dict[int, dict[str, str]] = {
     2: {
         "8t-steady": "9aa0fd19eb347df9",
         "8t-steady-noise": "3fb877a94b8bb5d2",
+        "8t-steady-rest": "a0a43056bbeda319",
+        "8t-steady-held": "6c1404343b4ddeea",
         "8t-steady-probe": "641934dd5f5608c8",
         "8t-steady-settling": "c1f40a915f852579",
         "8t-steady-currents": "8785bc5171882d1c",
         "8t-steady-pmos": "8d9a7c446d187446",
         "8t-steady-pmos-noise": "d5fc63e899dc22a4",
+        "8t-steady-pmos-rest": "a0a43056bbeda319",
+        "8t-steady-pmos-held": "f4d74b2da1a5f4c8",
         "8t-steady-ground": "5d6a71302638d6c5",
         "8t-steady-ground-noise": "5104b5f3c7923674",
-        "8t-pulsed": "e403c767f43c9c9a",
-        "8t-pulsed-noise": "08a1be09ce9902fb",
+        "8t-steady-ground-rest": "a0a43056bbeda319",
+        "8t-steady-ground-held": "d235d99dea398bc3",
+        "8t-pulsed": "d425afd76ec8a39c",
+        "8t-pulsed-noise": "6e8bdb9d9044469f",
+        "8t-pulsed-rest": "a0a43056bbeda319",
+        "8t-pulsed-held": "ae8f0b27d8d2b0eb",
         "6t-steady": "2cf19d636285c1d7",
         "6t-steady-noise": "611a794aee70d968",
         "6t-steady-probe": "50e485276af37c79",
         "6t-steady-settling": "6c987a937944004e",
         "6t-steady-currents": "dac2140cc8ba6d19",
-        "6t-pulsed": "3bec37d98a7189ae",
-        "6t-pulsed-noise": "d7f4519ea4742798",
-        "8t1c-charge": "88afe6913c7cbda9",
-        "8t1c-charge-noise": "62f8854b0e74fbde",
+        "6t-pulsed": "bc590730291057af",
+        "6t-pulsed-noise": "fa16ccc8171fd196",
+        "8t1c-charge": "ab1414caeaef4485",
+        "8t1c-charge-noise": "6a72b25a1c9899f8",
+        "8t1c-charge-rest": "ec38a71ca3d1359b",
+        "8t1c-charge-held": "5eccc606022f3376",
         "1t1r-steady": "720edf04e3f59d2b",
         "1t1r-steady-noise": "45556bf94eb2643a",
         "1t1r-steady-probe": "c2b2424753f32a58",
@@ -93,6 +104,10 @@ def decks() -> dict[str, Deck]:
         draw = column.draw(Mismatch(), (1, 2, 3))
         found[name] = read.deck(column, draw, INPUTS)
         found[f"{name}-noise"] = read.noise_deck(column, INPUTS[0])
+        if (rest := rest_deck(column, draw)) is not None:
+            held_v = np.full((*draw.dvt_v.shape[:2], 2), 0.9)
+            found[f"{name}-rest"] = rest
+            found[f"{name}-held"] = read.deck(column, replace(draw, held_v=held_v), INPUTS)
         if name.endswith("-steady"):
             assert isinstance(read, SteadyRead)
             found[f"{name}-probe"] = read.probe_deck(column, 0.93)
