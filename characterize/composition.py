@@ -18,6 +18,7 @@ from prcim.cells.read import Read, Shots
 from prcim.cells.steady_read import SteadyRead
 from prcim.characterize.cell_classes import CellClass, Class, Run, curves_of, simulate_classes, standard
 from prcim.characterize.compose import Grid, Line, discharged_v, steady_v
+from prcim.characterize.held import draws_at_rest
 from prcim.characterize.plan import Plan
 from prcim.characterize.surface import Surface, fit_surface, terms_of
 from prcim.characterize.transfer import TransferCurve
@@ -126,12 +127,13 @@ def _difference(ends_v: Array) -> Array:
     return np.asarray(ends_v[0] - ends_v[1:].sum(axis=0))
 
 
-def compose(plan: Plan, column: Column, read: Read, run: Run) -> Composition:
+def compose(plan: Plan, column: Column, read: Read, run: Run, *, hold: bool = False) -> Composition:
     """Simulates single cells and the columns without mismatch that a composition needs.
 
     Args:
         plan, column, read: what `size` made of the plan.
         run: runs decks; the result does not depend on who runs them.
+        hold: whether sources hold the latches of the columns that are simulated.
 
     Raises:
         InputError: the read moves charge between capacitors, which no curve describes.
@@ -143,7 +145,8 @@ def compose(plan: Plan, column: Column, read: Read, run: Run) -> Composition:
         raise InputError("the engine 'composed' knows no resistance of a ground line (r_vss_row_ohm); use 'column'")
     vdd_v, mismatch = column.technology.vdd_v, plan.make_mismatch()
     pulse_s = read.t_pulse_s if isinstance(read, PulsedRead) else 0.0
-    known = _known_columns(column, read, mismatch, (plan.seed, CELLS_STREAM), run, FIT_COLUMNS if pulse_s else 0)
+    drawn = FIT_COLUMNS if pulse_s else 0
+    known = _known_columns(column, read, mismatch, (plan.seed, CELLS_STREAM), run, drawn=drawn, hold=hold)
     n_on, v, energy_j = known[0].n_on, known[0].v, known[0].energy_j
     # Half of the whole way where two lines share it; a column may be stronger than the one without mismatch.
     fall_v = (v[0] - v[-1]) / len(column.ends) * (1 + STRONGER / np.sqrt(column.n_used))
@@ -199,7 +202,7 @@ def spread_inputs(n_used: int, n_on: int) -> NDArray[np.int8]:
 
 
 def _known_columns(
-    column: Column, read: Read, mismatch: Mismatch, key: tuple[int, ...], run: Run, drawn: int
+    column: Column, read: Read, mismatch: Mismatch, key: tuple[int, ...], run: Run, *, drawn: int, hold: bool
 ) -> list[_Known]:
     """The column without mismatch, then so many with; patterns of these are random."""
     n_on = np.unique(np.round(np.linspace(0, column.n_used, NOMINAL_POINTS)).astype(int))
@@ -216,11 +219,14 @@ def _known_columns(
         for place, (_, _, inputs) in enumerate(jobs)
         for first in range(0, len(inputs), size)
     ]
-    decks: list[Deck] = [read.deck(column, jobs[place][0], inputs) for place, inputs in work]
+    draws = [draw for draw, _, _ in jobs]
+    if hold:
+        draws = draws_at_rest(column, draws, run)
+    decks: list[Deck] = [read.deck(column, draws[place], inputs) for place, inputs in work]
     outcomes: Iterable[Outcome] = run(decks)
     parts: list[list[Shots]] = [[] for _ in jobs]
     for (place, inputs), outcome in zip(work, outcomes, strict=True):
-        shots = read.result(column, jobs[place][0], inputs, outcome)
+        shots = read.result(column, draws[place], inputs, outcome)
         if len(shots.held) < len(inputs) or not shots.held.all():
             raise RunError(f"a column to compare with cannot be simulated: {outcome.status_or('no convergence')}")
         parts[place].append(shots)
