@@ -7,6 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import f as fisher
 
+from prcim.characterize.nearest_covariance import nearest_covariance
+
+#: What is so small a part of a variance is none.
+NONE = 1e-6
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -79,36 +84,43 @@ def variance_components(err: NDArray[np.float64]) -> VarianceComponents:
 def shrunken_means(err: NDArray[np.float64], components: VarianceComponents) -> NDArray[np.float64]:
     """Curves of the columns whose covariance is that of the columns, without the share that patterns add to a mean.
 
-    The map is the linear one that moves the means least: with covariance A of the means and B wanted,
-    A^-1/2 (A^1/2 B A^1/2)^1/2 A^-1/2.
+    Each sum has its own variance v_col. The covariances are the estimated ones as far as a covariance matrix can have
+    them with these variances; each counts by its standard error, which is about that of the product of both sums'
+    means. That the variances stay is what keeps differences between neighbouring sums, in which an offset common to
+    all sums cancels, near theirs: see `nearest_covariance`.
+
+    The map is the linear one that moves the means least, sums measured by what patterns add to their means: a mean
+    that patterns do not blur stays, so curves follow the columns that they come from. With Z the means and X = F F'
+    the covariance wanted, both in these units, it gives the polar factor of Z F, times F'. That is F (F' A F)^-1/2 F'
+    for covariance A of the means, also where A or X are singular.
+
+    Source: Dowson and Landau, J. Multivariate Anal. 12 (1982) 450, for the map.
 
     Args:
         err: errors, shape (columns, patterns, M).
         components: their variance components.
 
     Returns:
-        One curve a column, shape (columns, M).
+        One curve a column, shape (columns, M); at a sum where no variance lasts, all at the mean.
     """
     means = err.mean(axis=1)
     centre = means.mean(axis=0)
     centred = means - centre
     covariance = centred.T @ centred / (len(means) - 1)
-    root, inverse = _root(covariance), _root(covariance, inverse=True)
-    transport = inverse @ _root(root @ components.covariance_col @ root) @ inverse
-    moved = centred @ transport
-    # What was negative by estimation was cut off, which adds to the variances: each sum gets its own back.
-    now = moved.std(axis=0, ddof=1)
-    scale = np.divide(np.sqrt(np.maximum(components.v_col, 0.0)), now, out=np.zeros_like(now), where=now > 0)
-    return np.asarray(centre + moved * scale)
+    size = np.sqrt(np.diag(covariance))
+    wanted = np.where(components.v_col > NONE * size**2, components.v_col, 0.0)
+    found = nearest_covariance(components.covariance_col, wanted, size)
+    blur = np.sqrt(components.v_res / err.shape[1] + NONE * size**2)
+    unit = np.where(size > 0, blur, 1.0)
+    factor = _factor(found / np.outer(unit, unit))
+    left, values, right = np.linalg.svd((centred / unit) @ factor, full_matrices=False)
+    kept = values > NONE**2 * values.max(initial=0.0)
+    moved = np.sqrt(len(means) - 1) * left[:, kept] @ right[kept] @ factor.T * unit
+    return np.asarray(centre + moved)
 
 
-def _root(matrix: NDArray[np.float64], *, inverse: bool = False) -> NDArray[np.float64]:
-    """Symmetric square root, or its pseudo-inverse; eigenvalues that are negative by estimation count as none."""
-    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    kept = np.maximum(values, 0.0)
-    if inverse:
-        floor = 1e-10 * max(float(kept.max(initial=0.0)), 1e-300)
-        scale = np.where(kept > floor, 1 / np.sqrt(np.maximum(kept, floor)), 0.0)
-    else:
-        scale = np.sqrt(kept)
-    return np.asarray((vectors * scale) @ vectors.T)
+def _factor(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """F with F F' = covariance, as many columns as that has rank."""
+    values, vectors = np.linalg.eigh(covariance)
+    kept = values > NONE**2 * values.max(initial=0.0)
+    return np.asarray(vectors[:, kept] * np.sqrt(values[kept]))
