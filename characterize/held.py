@@ -47,6 +47,10 @@ class Held:
         return {"n": self.n, "max_mac": max_mac, "used": self.used}
 
 
+#: Cells are whole.
+WHOLE = Held()
+
+
 def draws_at_rest(column: Column, draws: Sequence[ColumnDraw], run: Run) -> list[ColumnDraw]:
     """The draws with their latches held where each is at rest; whole where there is nothing to hold.
 
@@ -73,7 +77,7 @@ def compare_held(plan: Plan, column: Column, read: Read, run: Run) -> Held:
     # The column without mismatch comes last: from its voltages to sums.
     *rests, nominal = draws_at_rest(column, [*draws, column.nominal_draw()], run)
     if nominal.held_v is None:
-        return Held()
+        return WHOLE
     n_on = np.unique(np.round(np.linspace(0, plan.n_used, CURVE_POINTS)).astype(int))
     jobs = [(nominal, np.where(np.arange(plan.n_used) < n_on[:, None], 1, -1).astype(np.int8))]
     for index, (draw, rest) in enumerate(zip(draws, rests, strict=True)):
@@ -82,10 +86,10 @@ def compare_held(plan: Plan, column: Column, read: Read, run: Run) -> Held:
     outcomes = run([read.deck(column, *job) for job in jobs])
     curve, *shots = [read.result(column, *job, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]
     if len(curve.held) < len(n_on):
-        return Held()
+        return WHOLE
     transfer = TransferCurve(mac=2.0 * n_on - plan.n_used, v_bl_v=curve.v_bl_v)
     moved = np.concatenate([_moved(transfer, *pair) for pair in zip(shots[::2], shots[1::2], strict=True)])
-    return Held(n=len(moved), max_mac=float(moved.max())) if len(moved) else Held()
+    return Held(n=len(moved), max_mac=float(moved.max())) if len(moved) else WHOLE
 
 
 def _inputs(plan: Plan, draw: ColumnDraw, index: int) -> NDArray[np.int8]:
