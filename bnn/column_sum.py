@@ -5,15 +5,18 @@ of a column are neighbouring channels; positions of the window are counted row b
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from prcim.bnn.binarize import expected_sign_slope
+from prcim.bnn.kernels.columns import CODE, FLASH, MAJORITY
+from prcim.bnn.kernels.fused import fused_sum, has_kernel
 from prcim.bnn.noise import LayerErrors, Reads
 from prcim.bnn.tables import UNIT
+from prcim.bnn.windows import patches as patches
 from prcim.cells.readout import Adc
 
 #: Partial sums that the plain definition has in memory at a time.
@@ -26,19 +29,15 @@ def partial_sums(x: Tensor, weight: Tensor) -> Tensor:
     return sums.reshape(*x.shape[:-1], len(weight))
 
 
-def patches(x: Tensor, *, kernel: int, stride: int = 1) -> Tensor:
-    """What stands in the window of a convolution at each position: (B, C, H, W) -> (B, P, kernel * kernel * C).
-
-    Example:
-        >>> patches(torch.arange(8.0).reshape(1, 2, 2, 2), kernel=2).tolist()
-        [[[0.0, 4.0, 1.0, 5.0, 2.0, 6.0, 3.0, 7.0]]]
-    """
-    windows = x.unfold(2, kernel, stride).unfold(3, kernel, stride)
-    return windows.permute(0, 2, 3, 4, 5, 1).flatten(3).flatten(1, 2)
-
-
 def majority_sum(
-    x: Tensor, weight: Tensor, threshold: Tensor, errors: LayerErrors | None, reads: Reads | None, *, stride: int = 1
+    x: Tensor,
+    weight: Tensor,
+    threshold: Tensor,
+    errors: LayerErrors | None,
+    reads: Reads | None,
+    *,
+    stride: int = 1,
+    fused: bool = True,
 ) -> Tensor:
     """Votes of one-bit columns, added over the columns of each output.
 
@@ -49,19 +48,21 @@ def majority_sum(
         errors: of the layer's columns; none: there are no errors.
         reads: which images these are.
         stride: of a convolution.
+        fused: by the kernel where there is one for the device; else by `MajoritySum`, which gives the same.
 
     Returns:
         (B, O), or (B, O, H', W'); integers in the type of `x`.
     """
-    parts = []
     groups = len(threshold)
+    if fused and has_kernel(x):
+        return fused_sum(x, weight, threshold, errors, reads, mode=MAJORITY, groups=groups, stride=stride)
     columns = _cut_weight(weight, groups)
-    for images, place in _portions(x, weight, groups, stride):
-        part: Tensor = MajoritySum.apply(  # type: ignore[no-untyped-call]
-            _cut(x[images], weight, groups, stride), columns, threshold, errors, _of(reads, images)
-        )
-        parts.append(place(part))
-    return torch.cat(parts)
+
+    def votes(part: Tensor, some: Reads | None) -> Tensor:
+        found: Tensor = MajoritySum.apply(part, columns, threshold, errors, some)  # type: ignore[no-untyped-call]
+        return found
+
+    return _by_portions(votes, x, weight, reads, groups, stride)
 
 
 def code_sum(
@@ -73,6 +74,7 @@ def code_sum(
     *,
     groups: int,
     stride: int = 1,
+    fused: bool = True,
 ) -> Tensor:
     """Codes of an ADC, added over the columns of each output; arguments as for `majority_sum`.
 
@@ -80,14 +82,20 @@ def code_sum(
         >>> code_sum(torch.ones(1, 128), torch.ones(1, 128), Adc(bits=7, step=2), None, None, groups=2)
         tensor([[128.]])
     """
-    parts = []
+    if fused and has_kernel(x):
+        mode = FLASH if adc.kind == "flash" else CODE
+        begin = adc.first_threshold(weight[0].numel() // groups)
+        return fused_sum(
+            x, weight, x.new_empty(0), errors, reads, mode=mode, groups=groups, stride=stride, bits=adc.bits,
+            step=adc.step, begin=begin,
+        )  # fmt: skip
     columns = _cut_weight(weight, groups)
-    for images, place in _portions(x, weight, groups, stride):
-        part: Tensor = CodeSum.apply(  # type: ignore[no-untyped-call]
-            _cut(x[images], weight, groups, stride), columns, adc, errors, _of(reads, images)
-        )
-        parts.append(place(part))
-    return torch.cat(parts)
+
+    def codes(part: Tensor, some: Reads | None) -> Tensor:
+        found: Tensor = CodeSum.apply(part, columns, adc, errors, some)  # type: ignore[no-untyped-call]
+        return found
+
+    return _by_portions(codes, x, weight, reads, groups, stride)
 
 
 def _cut_weight(weight: Tensor, groups: int) -> Tensor:
@@ -96,28 +104,26 @@ def _cut_weight(weight: Tensor, groups: int) -> Tensor:
     return weight.reshape(len(weight), groups, -1)
 
 
-def _cut(x: Tensor, weight: Tensor, groups: int, stride: int) -> Tensor:
-    if x.dim() == 4:
-        x = patches(x, kernel=weight.shape[-1], stride=stride)
-    return x.reshape(*x.shape[:-1], groups, -1)
-
-
-def _portions(
-    x: Tensor, weight: Tensor, groups: int, stride: int
-) -> Iterator[tuple[slice, Callable[[Tensor], Tensor]]]:
-    """Images at a time, so that memory does not grow with the batch; and what puts (B, P, O) into place."""
-
-    def place(total: Tensor) -> Tensor:
-        return total.transpose(1, 2).reshape(len(total), -1, *sides) if x.dim() == 4 else total
-
+def _by_portions(
+    function: Callable[[Tensor, Reads | None], Tensor],
+    x: Tensor,
+    weight: Tensor,
+    reads: Reads | None,
+    groups: int,
+    stride: int,
+) -> Tensor:
+    """The function of (B, G, n) or (B, P, G, n), some images at a time: memory does not grow with the batch."""
     sides = tuple((length - weight.shape[-1]) // stride + 1 for length in x.shape[2:])
     count = max(_READS_AT_ONCE // (groups * len(weight) * math.prod(sides)), 1)
+    parts = []
     for first in range(0, len(x), count):
-        yield slice(first, first + count), place
-
-
-def _of(reads: Reads | None, images: slice) -> Reads | None:
-    return None if reads is None else Reads(images=reads.images[images], read=reads.read)
+        part = x[first : first + count]
+        if x.dim() == 4:
+            part = patches(part, kernel=weight.shape[-1], stride=stride)
+        some = None if reads is None else Reads(images=reads.images[first : first + count], read=reads.read)
+        parts.append(function(part.reshape(*part.shape[:-1], groups, -1), some))
+    total = torch.cat(parts)
+    return total.transpose(1, 2).reshape(len(x), -1, *sides) if x.dim() == 4 else total
 
 
 def noisy_sums(mac: Tensor, x: Tensor, errors: LayerErrors | None, reads: Reads | None) -> Tensor:

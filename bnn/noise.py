@@ -93,6 +93,27 @@ class VirtualChip:
 
 
 @final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ErrorTerms:
+    """What a layer's errors are made of: those of a read are added from all terms that are not empty.
+
+    Attributes:
+        fresh, residual: by K and the top 8 bits of a READ or a RESIDUAL draw, shape (n_used + 1, 256).
+        curves: over K, shape (curves, n_used + 1).
+        column: the curve of each column, int64, shape (groups, channels); empty: the first one of all columns.
+        offsets: of comparators, in place of a lower threshold, int32, shape (comparators, groups, channels).
+        keys: of READ and of RESIDUAL, two words each.
+    """
+
+    fresh: Tensor
+    residual: Tensor
+    curves: Tensor
+    column: Tensor
+    offsets: Tensor
+    keys: tuple[int, int, int, int]
+
+
+@final
 class LayerErrors:
     """The errors of the columns that hold one layer on one chip.
 
@@ -107,41 +128,48 @@ class LayerErrors:
     Attributes:
         offsets: of the comparators where there are several, int32, shape (comparators, groups, channels), else None.
             Independent draws have them in their total.
+        terms: what the errors are made of.
+        columns: groups and channels.
     """
 
     def __init__(self, *, chip: VirtualChip, index: int, groups: int, channels: int, comparators: int = 1) -> None:
         self._chip, self._index, self._groups, self._channels = chip, index, groups, channels
+        self.columns = (groups, channels)
         tables = chip.tables
         self.offsets: Tensor | None = None
         size = tables.n_used + 1
-        shape = (groups, channels, size)
+        fresh = residual = torch.zeros(0, 256, dtype=torch.int32)
+        curves, column = torch.zeros(0, size, dtype=torch.int32), torch.zeros(0, channels, dtype=torch.int64)
+        offsets = torch.zeros(0, groups, channels, dtype=torch.int32)
         if chip.model == "column":
             die = chip.die
             first, last = chip.range(len(tables.bank))
             draws = column_draws(chip.key(Purpose.COLUMN, index), groups=groups, channels=channels)
             # A 16-bit draw times the number of curves, over 2^16: an index without division.
-            bank = _times(tables.bank, tables.cell_gain[die])
-            static = bank[first + (draws * (last - first) >> 16)] + tables.chips[die]
+            column = draws * (last - first) >> 16
+            curves = _times(tables.bank[first:last], tables.cell_gain[die]) + tables.chips[die]
             offset, key = _times(tables.offset, 1 / tables.volt_gain[die]), chip.key(Purpose.OFFSET, index)
             draws = torch.stack(
                 [column_draws(key, groups=groups, channels=channels, comparator=j) for j in range(comparators)]
             )
             offsets = offset[draws >> (16 - OFFSET_BITS)]
-            if comparators == 1:
-                static = static + offsets[0][..., None]
-            else:
+            if comparators > 1:
                 self.offsets = offsets
-            self._residual = _times(tables.residual, tables.cell_gain[die])
-            self._read = _times(tables.read, 1 / tables.volt_gain[die])
+            residual = _times(tables.residual, tables.cell_gain[die])
+            fresh = _times(tables.read, 1 / tables.volt_gain[die])
         elif chip.model == "mean":
             columns = slice(*chip.range(len(tables.bank)))
             dies = slice(*chip.range(len(tables.chips)))
             mean = tables.bank[columns].double().mean(0) + tables.chips[dies].double().mean(0)
-            static = mean.round().to(torch.int32).expand(shape)
-        else:
-            static = torch.zeros(shape, dtype=torch.int32)
-        self._static = static.reshape(-1)
-        self._start = torch.arange(groups * channels).reshape(groups, channels) * size
+            curves = mean.round().to(torch.int32)[None]
+        elif chip.model == "iid":
+            fresh = tables.total
+        elif chip.model == "gaussian":
+            fresh = tables.gauss
+        keys = (*chip.key(Purpose.READ, index), *chip.key(Purpose.RESIDUAL, index))
+        self.terms = ErrorTerms(
+            fresh=fresh, residual=residual, curves=curves, column=column, offsets=offsets, keys=keys
+        )
 
     def __call__(self, n_on: Tensor, inputs: Tensor, reads: Reads, position: int = 0) -> Tensor:
         """Errors of a batch of reads.
@@ -156,11 +184,14 @@ class LayerErrors:
         Returns:
             Errors in units of 2^-6 of the partial sum, int32, shape of `n_on`.
         """
-        tables, model = self._chip.tables, self._chip.model
-        if model == "ideal":
-            return torch.zeros_like(n_on, dtype=torch.int32)
-        if model == "mean":
-            return self._static[self._start + n_on]
+        terms = self.terms
+        error = torch.zeros_like(n_on, dtype=torch.int32)
+        if len(terms.curves):
+            error += terms.curves[terms.column if len(terms.column) else 0, n_on]
+        if len(terms.offsets) == 1:
+            error += terms.offsets[0]
+        if not len(terms.fresh):
+            return error
         zero = torch.zeros((), dtype=torch.int64)
         blocks = column_blocks(groups=self._groups, channels=self._channels)
         if n_on.dim() == 4:
@@ -169,15 +200,12 @@ class LayerErrors:
         else:
             positions, images = zero + position, reads.images[:, None, None]
         counter = (blocks, positions, images, zero + reads.read)
-        fresh = self._top(draws16(counter, self._chip.key(Purpose.READ, self._index)))
-        if model == "gaussian":
-            return tables.gauss[n_on, fresh]
-        if model == "iid":
-            return tables.total[n_on, fresh]
-        low, high = digest(inputs)
-        counter = (blocks, low[..., None], high[..., None], zero)
-        pattern = self._top(draws16(counter, self._chip.key(Purpose.RESIDUAL, self._index)))
-        return self._static[self._start + n_on] + self._residual[n_on, pattern] + self._read[n_on, fresh]
+        error += terms.fresh[n_on, self._top(draws16(counter, terms.keys[:2]))]
+        if len(terms.residual):
+            low, high = digest(inputs)
+            counter = (blocks, low[..., None], high[..., None], zero)
+            error += terms.residual[n_on, self._top(draws16(counter, terms.keys[2:]))]
+        return error
 
     def _top(self, draws: Tensor) -> Tensor:
         return per_channel(draws, self._channels) >> (16 - RESIDUAL_BITS)

@@ -86,7 +86,7 @@ def test_gradient_of_a_convolution_that_resolves_every_sum_is_that_of_torch(stri
 
 def test_nothing_depends_on_how_many_images_are_computed_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     def run() -> Tensor:
-        return majority_sum(X, WEIGHT, THRESHOLD, layer_errors("column"), READS)
+        return majority_sum(X, WEIGHT, THRESHOLD, layer_errors("column"), READS, fused=False)
 
     together = run()
     monkeypatch.setattr("prcim.bnn.column_sum._READS_AT_ONCE", 1)

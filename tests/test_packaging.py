@@ -17,8 +17,12 @@ from rooms import ROOMS, ROOT, folder, module, python, sources
 
 def data_files(room: str) -> list[str]:
     """Paths, from the room, of all that is no source."""
-    files = [path for path in folder(room).rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
-    return [path.relative_to(folder(room)).as_posix() for path in files if not path.name.startswith(".")]
+    files = [path for path in folder(room).rglob("*") if path.is_file() and path.suffix != ".py"]
+    return [
+        path.relative_to(folder(room)).as_posix()
+        for path in files
+        if not path.name.startswith(".") and path.parent.name != "__pycache__"
+    ]
 
 
 def setup_cfg() -> configparser.ConfigParser:

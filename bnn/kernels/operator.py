@@ -1,0 +1,118 @@
+"""Columns as an operator of torch: what it returns, its gradients, and what it does under autocast.
+
+The operator is `prcim::column_sum`; its forward pass equals `prcim.bnn.column_sum.MajoritySum` and `CodeSum` bit for
+bit, its backward pass has their arithmetic. It runs on CPUs.
+"""
+
+import functools
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from prcim.bnn.binarize import expected_sign_slope
+from prcim.bnn.kernels.columns import MAJORITY
+from prcim.bnn.kernels.prepared import Layout, Prepared, output_shape
+from prcim.bnn.windows import fold, patches
+
+#: Partial sums whose gradients are in memory at a time.
+AT_ONCE = 1 << 22
+_UNIT = 64
+
+
+@torch.library.custom_op("prcim::column_sum", mutates_args=(), device_types="cpu")
+def column_sum(
+    x: Tensor, weight: Tensor, threshold: Tensor, fresh: Tensor, residual: Tensor, curves: Tensor, column: Tensor,
+    offsets: Tensor, images: Tensor, layout: list[int],
+) -> Tensor:  # fmt: skip
+    """Read-outs of columns, added over the columns of each output; arguments as for `Prepared`."""
+    made = Prepared(
+        x.float(), weight.float(), threshold, fresh, residual, curves, column, offsets, images,
+        Layout.from_numbers(layout),
+    )  # fmt: skip
+    return _channels_second(made.totals().to(x.dtype))
+
+
+@column_sum.register_fake
+def _(
+    x: Tensor, weight: Tensor, threshold: Tensor, fresh: Tensor, residual: Tensor, curves: Tensor, column: Tensor,
+    offsets: Tensor, images: Tensor, layout: list[int],
+) -> Tensor:  # fmt: skip
+    return _channels_second(x.new_empty(output_shape(x, weight, Layout.from_numbers(layout).stride)))
+
+
+@torch.library.custom_op("prcim::column_sum_gradients", mutates_args=(), device_types="cpu")
+def column_sum_gradients(
+    grad: Tensor, x: Tensor, weight: Tensor, threshold: Tensor, fresh: Tensor, residual: Tensor, curves: Tensor,
+    column: Tensor, offsets: Tensor, images: Tensor, layout: list[int],
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Gradients of x, weight and threshold; partial sums are computed again, some images at a time."""
+    known = Layout.from_numbers(layout)
+    made = Prepared(
+        x.float(), weight.float(), threshold, fresh, residual, curves, column, offsets, images, known
+    )  # fmt: skip
+    arriving = (grad if grad.dim() == 2 else grad.permute(0, 2, 3, 1)).reshape(-1, len(weight)).float().contiguous()
+    slope = _slope(made.n) if known.mode == MAJORITY else torch.zeros(0)
+    columns = _rows(weight).reshape(len(weight), known.groups, made.n).to(x.dtype)
+    positions = math.prod(made.shape[1:-1])
+    images_at_once = max(AT_ONCE // (known.groups * len(weight) * positions), 1)
+    grad_x, grad_columns, grad_threshold = torch.zeros_like(x), torch.zeros_like(columns), torch.zeros_like(threshold)
+    for first in range(0, len(x), images_at_once):
+        part = slice(first, min(first + images_at_once, len(x)))
+        flat = made.gradients(arriving, slope, part.start * positions, part.stop * positions).to(x.dtype)
+        inputs = x[part] if x.dim() == 2 else patches(x[part], kernel=weight.shape[-1], stride=known.stride)
+        grad_inputs = torch.einsum("bgo,ogn->bgn", flat, columns)
+        grad_columns += torch.einsum("bgo,bgn->ogn", flat, inputs.reshape(grad_inputs.shape))
+        if len(threshold):
+            grad_threshold -= flat.sum(0).to(threshold.dtype)
+        if x.dim() == 2:
+            grad_x[part] = grad_inputs.flatten(1)
+        else:
+            fold(grad_inputs, grad_x[part], kernel=weight.shape[-1], stride=known.stride)
+    if weight.dim() == 4:
+        outputs, channels, kernel, _ = weight.shape
+        grad_weight = grad_columns.reshape(outputs, kernel, kernel, channels).permute(0, 3, 1, 2).contiguous()
+    else:
+        grad_weight = grad_columns.reshape(weight.shape)
+    return grad_x, grad_weight.to(weight.dtype), grad_threshold
+
+
+@column_sum_gradients.register_fake
+def _(
+    grad: Tensor, x: Tensor, weight: Tensor, threshold: Tensor, fresh: Tensor, residual: Tensor, curves: Tensor,
+    column: Tensor, offsets: Tensor, images: Tensor, layout: list[int],
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    grad_weight = torch.empty_like(weight, memory_format=torch.contiguous_format)
+    return torch.empty_like(x), grad_weight, torch.empty_like(threshold)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *tensors, ctx.layout = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    return (*column_sum_gradients(grad, *ctx.saved_tensors, ctx.layout), *[None] * 7)
+
+
+column_sum.register_autograd(_backward, setup_context=_keep)
+# Sums of codes are integers that a narrow type would round.
+column_sum.register_autocast("cpu", torch.float32)
+
+
+def _rows(weight: Tensor) -> Tensor:
+    """Weights in the order of a column's inputs, (O, inputs)."""
+    return weight if weight.dim() == 2 else weight.permute(0, 2, 3, 1).flatten(1)
+
+
+def _channels_second(total: Tensor) -> Tensor:
+    return total if total.dim() == 2 else total.permute(0, 3, 1, 2)
+
+
+@functools.cache
+def _slope(n: int) -> Tensor:
+    """Slope of the expected sign by |z| in units of 2^-6, up to where it is zero in float32."""
+    width = math.sqrt(n)
+    last = math.ceil(15 * width * _UNIT)
+    return expected_sign_slope(torch.arange(last + 1, dtype=torch.float32) / _UNIT, width)

@@ -1,0 +1,197 @@
+"""A layer's inputs, weights and errors as the loops take them."""
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from prcim.bnn.kernels.columns import CODE, FLASH, MAJORITY, TILE, digests, gradients, read_out
+from prcim.bnn.kernels.packing import cut_windows, pack_images, pack_rows, to_lanes, words_for
+from prcim.bnn.kernels.threads import share
+from prcim.bnn.philox import round_keys
+
+Words = NDArray[np.uint64]
+#: Errors and thresholds are kept in units of 2^-6 of the partial sum.
+_UNIT = 64
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What a layer is, in plain numbers.
+
+    Attributes:
+        groups: columns of an output.
+        stride: of a convolution.
+        mode: MAJORITY, CODE or FLASH.
+        bits, step, begin: of a converter: bits, step in S, first threshold in S.
+        read: number of the read.
+        keys: of READ and RESIDUAL, two words each.
+    """
+
+    groups: int
+    stride: int
+    mode: int
+    bits: int
+    step: int
+    begin: int
+    read: int
+    keys: tuple[int, int, int, int]
+
+    def as_numbers(self) -> list[int]:
+        """The same as a list."""
+        return [self.groups, self.stride, self.mode, self.bits, self.step, self.begin, self.read, *self.keys]
+
+    @staticmethod
+    def from_numbers(numbers: list[int]) -> "Layout":
+        """The layout of a list."""
+        groups, stride, mode, bits, step, begin, read, *keys = numbers
+        words = (keys[0], keys[1], keys[2], keys[3])
+        return Layout(groups=groups, stride=stride, mode=mode, bits=bits, step=step, begin=begin, read=read, keys=words)
+
+
+def output_shape(x: Tensor, weight: Tensor, stride: int) -> tuple[int, ...]:
+    """Shape of a layer's output with its channels last: (B, O) or (B, H', W', O)."""
+    sides = [(length - weight.shape[-1]) // stride + 1 for length in x.shape[2:]]
+    return (len(x), *sides, len(weight))
+
+
+class Prepared:
+    """Inputs and weights in bits, tables and thresholds in the order of the loops.
+
+    Args:
+        x, weight: as for `prcim.bnn.column_sum.majority_sum`.
+        threshold: in S, (G, O); empty for a converter.
+        fresh, residual, curves: errors by K and draw, and curves over K; empty where the model has none.
+        column: curve of each column, (G, O), or empty.
+        offsets: of comparators, (count, G, O), or empty.
+        images: (B,).
+        layout: the rest.
+    """
+
+    def __init__(
+        self, x: Tensor, weight: Tensor, threshold: Tensor, fresh: Tensor, residual: Tensor, curves: Tensor,
+        column: Tensor, offsets: Tensor, images: Tensor, layout: Layout,
+    ) -> None:  # fmt: skip
+        groups, outputs = layout.groups, len(weight)
+        self._layout, self.outputs = layout, outputs
+        self.shape = output_shape(x, weight, layout.stride)
+        self.n = weight[0].numel() // groups
+        blocks = 16 if -(-outputs // 128) * 96 <= outputs else 4
+        self._lanes = (0,) * blocks
+        self.words = _words(x, weight, groups, layout.stride, self.shape)
+        count = len(self.words)
+        rows = _rows(weight if weight.dim() == 2 else weight.permute(0, 2, 3, 1).flatten(1), groups)
+        self._weights = to_lanes(np.moveaxis(rows, 0, 2), blocks)
+        self._tables = _narrow(fresh, residual, curves)
+        base = column * (self.n + 1) if len(column) else torch.zeros(groups, outputs, dtype=torch.int64)
+        self._base = to_lanes(base.numpy().astype(np.uint32), blocks)
+        below = torch.full((groups, outputs), _UNIT * (self.n + layout.begin), dtype=torch.int32)
+        if len(threshold):
+            below += threshold.to(torch.int32) * _UNIT
+        half = 2**layout.bits // 2
+        comparators = torch.zeros(0, groups, outputs, dtype=torch.int32)
+        if layout.mode == FLASH and len(offsets):
+            ideal = (torch.arange(len(offsets), dtype=torch.int32) - half + 1) * (layout.step * _UNIT)
+            comparators = ideal[:, None, None] - offsets
+        elif len(offsets):
+            below -= offsets[0]
+        self._flash = len(comparators) > 0
+        self._below, self._comparators = to_lanes(below.numpy(), blocks), to_lanes(comparators.numpy(), blocks)
+        positions = count // max(self.shape[0], 1)
+        self._counters = np.zeros((count, 3), np.uint64)
+        self._counters[:, 0] = np.tile(np.arange(positions), self.shape[0])
+        self._counters[:, 1] = np.repeat(images.numpy(), positions)
+        self._counters[:, 2] = layout.read
+        self._keys = np.array([round_keys(layout.keys[:2]), round_keys(layout.keys[2:])], np.uint64)
+        self._patterns = np.empty((count if len(residual) else 0, groups, 2), np.uint64)
+        if len(residual):
+            share(lambda first, last: digests(self.words, self._patterns, first, last), count, least=512)
+
+    def totals(self) -> Tensor:
+        """What the read-outs of each output add up to, float32, `output_shape`."""
+        layout = self._layout
+        # Steps and ranges beyond every sum change nothing, and would leave the range in which floats are exact.
+        step = min(layout.step // 2, 1 << 15)
+        half = min(2**layout.bits // 2, (1 << 14) // step + 2) if not self._flash else 2**layout.bits // 2
+        bias = half + (1 << 13) // step + 1
+        mode = layout.mode if layout.mode != FLASH or self._flash else CODE
+        found = np.empty((len(self.words), self.outputs), np.float32)
+        parts = self._weights.shape[2]
+
+        def work(first: int, last: int) -> None:
+            read_out(
+                self.words, self._weights, self.n, self._tables, self._base, self._below, self._comparators,
+                self._counters, self._patterns, self._keys, mode, step, half, bias, self._lanes, first, last, found,
+            )  # fmt: skip
+
+        share(work, -(-len(found) // TILE) * parts)
+        # Sums of integers, exact in float32.
+        if mode == MAJORITY:
+            found *= 2
+            found -= layout.groups
+        else:
+            found -= layout.groups * bias
+            found *= layout.step
+            found += layout.groups * (layout.begin + layout.step // 2)
+        return torch.from_numpy(found).reshape(self.shape)
+
+    def gradients(self, arriving: Tensor, slope: Tensor, first: int, last: int) -> Tensor:
+        """Gradients of the partial sums of some positions, (positions, G, O), from those of the outputs (M, O).
+
+        Args:
+            arriving: of all positions.
+            slope: by |z| in units of 2^-6; if empty, 1 within the converter's range.
+            first, last: which positions.
+        """
+        leaving = np.empty((last - first, self._layout.groups, self.outputs), np.float32)
+        reach = 2**self._layout.bits // 2 * self._layout.step * _UNIT
+
+        def work(begin: int, end: int) -> None:
+            gradients(
+                self.words, self._weights, self.n, self._tables, self._base, self._below, self._counters,
+                self._patterns, self._keys, slope.numpy(), -reach, reach, self._lanes, first + begin, first + end,
+                arriving.numpy(), first, leaving,
+            )  # fmt: skip
+
+        share(work, last - first)
+        return torch.from_numpy(leaving)
+
+
+def _narrow(*tables: Tensor) -> tuple[NDArray[Any], ...]:
+    """Flat tables, in 16 bits if all fit: half of the memory to look them up in."""
+    limit = np.iinfo(np.int16)
+    fits = all(not table.numel() or (table.min() >= limit.min and table.max() <= limit.max) for table in tables)
+    return tuple(table.flatten().numpy().astype(np.int16 if fits else np.int32) for table in tables)
+
+
+def _rows(x: Tensor, groups: int) -> Words:
+    """Bits of inputs side by side, (R, groups, W)."""
+    values = x.contiguous().numpy()
+    words = np.empty((len(x), groups, words_for(x.shape[1] // groups)), np.uint64)
+    share(lambda first, last: pack_rows(values, words, first, last), len(x), least=64)
+    return words
+
+
+def _words(x: Tensor, weight: Tensor, groups: int, stride: int, shape: tuple[int, ...]) -> Words:
+    """Bits of the inputs of every position, (B * P, groups, W)."""
+    if x.dim() == 2:
+        return _rows(x, groups)
+    batch, channels, high, wide = x.shape
+    if x.is_contiguous(memory_format=torch.channels_last):
+        pixels = _rows(x.permute(0, 2, 3, 1).reshape(-1, channels), 1)
+    else:
+        values = x.contiguous().reshape(batch, channels, high * wide).numpy()
+        pixels = np.empty((batch, high * wide, words_for(channels)), np.uint64)
+        share(lambda first, last: pack_images(values, pixels, first, last), batch)
+    pixels = pixels.reshape(batch, high, wide, -1)
+    kernel, n = weight.shape[-1], weight[0].numel() // groups
+    words = np.empty((*shape[:3], groups, words_for(n)), np.uint64)
+    share(
+        lambda first, last: cut_windows(pixels, channels, kernel, stride, n, words, first, last),
+        batch,
+    )
+    return words.reshape(-1, groups, words.shape[-1])
