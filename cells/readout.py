@@ -58,6 +58,11 @@ class Majority:
         return middle - 2 * max(half - 1, 0), middle + 2 * half
 
     @property
+    def decisions(self) -> int:
+        """Decisions of a comparator in one read."""
+        return 1
+
+    @property
     def name(self) -> str:
         """Name in results."""
         return "majority"
@@ -115,6 +120,16 @@ class Adc:
     def comparators(self) -> int:
         """Number of comparators."""
         return 2**self.bits - 1 if self.kind == "flash" else 1
+
+    @property
+    def decisions(self) -> int:
+        """Decisions of comparators in one read.
+
+        Example:
+            >>> Adc(bits=5).decisions, Adc(bits=5, kind="flash").decisions
+            (5, 31)
+        """
+        return self.bits if self.kind == "sar" else self.comparators
 
     def draw_offsets_v(self, mismatch: Mismatch, columns: int, key: tuple[int, ...]) -> NDArray[np.float64]:
         """Offset that each threshold of each column sees, V, shape (columns, 2^bits - 1).

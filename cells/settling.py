@@ -6,7 +6,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from prcim.cells.column import Column, word_line
+from prcim.cells.column import Column, ColumnDraw, word_line
 from prcim.cells.read import EDGE_S, word_line_sources
 from prcim.cells.steady_read import SteadyRead
 from prcim.spice.deck import Deck
@@ -27,15 +27,15 @@ class Settled:
     energy_j: float
 
 
-def settling_deck(read: SteadyRead, column: Column, inputs: NDArray[np.int8]) -> Deck:
-    """A deck for one read of a column without mismatch: word lines up, the line settles, down, the line recovers.
+def settling_deck(read: SteadyRead, column: Column, draw: ColumnDraw, inputs: NDArray[np.int8]) -> Deck:
+    """A deck for one read of a column in time: word lines up, the line settles, down, the line recovers.
 
     Args:
-        read, column: what is read and how.
+        read, column, draw: what is read and how.
         inputs: one input vector, shape (n_used,).
     """
     vdd_v, t_s = column.technology.vdd_v, read.t_settle_s(column)
-    circuit = column.circuit(column.nominal_draw(), "prcim one read in time", supply_v=vdd_v)
+    circuit = column.circuit(draw, "prcim one read in time", supply_v=vdd_v)
     circuit.V("control", "control", 0, 0)
     drivers = word_line_sources(column, read.v_wl_v, inputs, times_s=(0.0, EDGE_S, t_s, t_s + EDGE_S))
     saved = [f"v({end})" for end in column.ends] + [*column.supplies_v(vdd_v)]

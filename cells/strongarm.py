@@ -31,6 +31,7 @@ class StrongArm:
         w_tail_m: width of the clocked tail, m. Narrow, since near the supply a strong tail drives the pair out of
             saturation before it has amplified anything.
         w_precharge_m: width of each of the four switches, m.
+        l_m: length of all transistors but the input pair, m.
         c_out_f: load of each output, F. Assumption: wire and gates of the latch that keeps the decision.
 
     Source: the circuit of Razavi, "The StrongARM Latch", IEEE Solid-State Circuits Magazine 7(2), 2015; the widths are
@@ -47,6 +48,7 @@ class StrongArm:
     w_latch_p_m: float = 0.5e-6
     w_tail_m: float = 0.2e-6
     w_precharge_m: float = 0.25e-6
+    l_m: float = 65e-9
     c_out_f: float = 5e-15
 
     name: ClassVar[str] = "strongarm"
@@ -74,19 +76,19 @@ class StrongArm:
     def parts(self) -> tuple[Transistor, ...]:
         """All transistors. `midn` and `outn` are on the side of `inp`, which pulls them down."""
         latch_n, latch_p, switch = self.w_latch_n_m, self.w_latch_p_m, self.w_precharge_m
-        w_in, l_in = self.w_in_m, self.l_in_m
+        w_in, l_in, l_m = self.w_in_m, self.l_in_m, self.l_m
         return (
             Transistor(name="inp", kind="n", drain="midn", gate="inp", source="tail", w_m=w_in, l_m=l_in),
             Transistor(name="inn", kind="n", drain="midp", gate="inn", source="tail", w_m=w_in, l_m=l_in),
-            Transistor(name="lnn", kind="n", drain="outn", gate="outp", source="midn", w_m=latch_n),
-            Transistor(name="lnp", kind="n", drain="outp", gate="outn", source="midp", w_m=latch_n),
-            Transistor(name="lpn", kind="p", drain="outn", gate="outp", source="vdd", w_m=latch_p),
-            Transistor(name="lpp", kind="p", drain="outp", gate="outn", source="vdd", w_m=latch_p),
-            Transistor(name="tail", kind="n", drain="tail", gate="clk", source="vss", w_m=self.w_tail_m),
-            Transistor(name="pon", kind="p", drain="outn", gate="clk", source="vdd", w_m=switch),
-            Transistor(name="pop", kind="p", drain="outp", gate="clk", source="vdd", w_m=switch),
-            Transistor(name="pin", kind="p", drain="midn", gate="clk", source="vdd", w_m=switch),
-            Transistor(name="pip", kind="p", drain="midp", gate="clk", source="vdd", w_m=switch),
+            Transistor(name="lnn", kind="n", drain="outn", gate="outp", source="midn", w_m=latch_n, l_m=l_m),
+            Transistor(name="lnp", kind="n", drain="outp", gate="outn", source="midp", w_m=latch_n, l_m=l_m),
+            Transistor(name="lpn", kind="p", drain="outn", gate="outp", source="vdd", w_m=latch_p, l_m=l_m),
+            Transistor(name="lpp", kind="p", drain="outp", gate="outn", source="vdd", w_m=latch_p, l_m=l_m),
+            Transistor(name="tail", kind="n", drain="tail", gate="clk", source="vss", w_m=self.w_tail_m, l_m=l_m),
+            Transistor(name="pon", kind="p", drain="outn", gate="clk", source="vdd", w_m=switch, l_m=l_m),
+            Transistor(name="pop", kind="p", drain="outp", gate="clk", source="vdd", w_m=switch, l_m=l_m),
+            Transistor(name="pin", kind="p", drain="midn", gate="clk", source="vdd", w_m=switch, l_m=l_m),
+            Transistor(name="pip", kind="p", drain="midp", gate="clk", source="vdd", w_m=switch, l_m=l_m),
         )
 
     def pair_sigma_v(self, mismatch: Mismatch) -> float:

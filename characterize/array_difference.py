@@ -18,6 +18,7 @@ UNITS = {
     "transfer_v": "V",
     "slope_v": "V/S",
     "energy_j": "J",
+    "energy_sd_j": "J",
     "noise_line_v": "V",
     "v_col": "S^2",
     "v_res": "S^2",

@@ -16,7 +16,7 @@ from prcim.characterize.dies import Dies, die_curves
 from prcim.characterize.engine import Engine
 from prcim.characterize.lut import QUANTILES, SCHEMA, ErrorLUT
 from prcim.characterize.plan import Plan
-from prcim.characterize.read_figures import read_figures, settle_error_v
+from prcim.characterize.read_figures import energies_j, noise_v, settle_error_v
 from prcim.characterize.transfer import TransferCurve
 from prcim.characterize.variance import shrunken_means, variance_components
 from prcim.errors import InputError, RunError
@@ -37,13 +37,13 @@ Floats = NDArray[np.float64]
 
 
 def build_luts(
-    plan_id: str, engine: Engine, samples: Sequence[dict[str, pd.DataFrame]], simulator: str
+    plan_id: str, engines: Sequence[Engine], samples: Sequence[dict[str, pd.DataFrame]], simulator: str
 ) -> tuple[ErrorLUT, ...]:
     """Makes the tables of a plan, one for each of its conditions.
 
     Args:
         plan_id: identity of the plan.
-        engine: the engine that simulated it; has the plan and the sizes.
+        engines: those that simulated it, one for each of the plan's conditions.
         samples: for each of the plan's conditions kind -> rows, as `read_samples` returns them.
         simulator: name and version, for the provenance.
 
@@ -55,8 +55,8 @@ def build_luts(
     with threadpool_limits(1):
         luts: list[ErrorLUT] = []
         nominal: Dies | None = None
-        for point, rows in enumerate(samples):
-            lut, dies = _build(plan_id, engine.at(point), rows, simulator, nominal)
+        for engine, rows in zip(engines, samples, strict=True):
+            lut, dies = _build(plan_id, engine, rows, simulator, nominal)
             luts.append(lut)
             nominal = nominal or dies
         return tuple(luts)
@@ -80,8 +80,9 @@ def _build(
     patterns = plan.sampling.patterns
     # The mean over P patterns takes a share of 1/P of the residual variance with it.
     residual = (err - err.mean(axis=1, keepdims=True)) * np.sqrt(patterns / (patterns - 1))
-    read = read_figures(samples["reads"], samples["chips"], shots, mac)
-    read_sigma = np.hypot(read["noise_v"], plan.read.comparator_noise_v) / curve.slope_v
+    energy_j, energy_sd_j = energies_j(shots, mac)
+    line_v = noise_v(samples["reads"], mac)
+    read_sigma = np.hypot(line_v, plan.read.comparator_noise_v) / curve.slope_v
     dies = die_curves(samples["chips"], plan, v_bl_v, curve, nominal)
     good_cells = samples["cells"].query("status == 'ok'")
     value = "c_cell_f" if plan.read.mode == "charge" else "i_cell_a"
@@ -96,6 +97,7 @@ def _build(
         "models_sha256": column.technology.library.sha256,
         "engine": plan.engine,
         "agreement": _agreement(samples, plan, curve),
+        "held": engine.held.meta,
         "simulator": simulator,
         "readout": "none",
         "conditions": list(plan.conditions[0]),
@@ -112,6 +114,8 @@ def _build(
         "swing_v": float(f"{curve.v_bl_v[0] - curve.v_bl_v[-1]:.6g}"),
         value: float(f"{cell.mean():.6g}"),
         "rel_sigma_cell": float(f"{cell.std(ddof=1) / cell.mean():.6g}"),
+        "reference_j": float(f"{engine.cost.reference_j:.6g}"),
+        "decision_j": float(f"{engine.cost.decision_j:.6g}"),
         "comparator_noise_v": plan.read.comparator_noise_v,
         "noise_source": NOISE_SOURCES[plan.read.mode],
     }
@@ -127,8 +131,9 @@ def _build(
         chip_volt_gain=dies.volt_gain,
         chip_cell_gain=dies.cell_gain,
         cell_q=_quantiles((cell / cell.mean() - 1)[:, None])[0],
-        energy_j=read["energy_j"],
-        noise_line_v=read["noise_v"],
+        energy_j=energy_j,
+        energy_sd_j=energy_sd_j,
+        noise_line_v=line_v,
         v_col=parts.v_col,
         v_res=parts.v_res,
         icc_low=parts.icc_low,

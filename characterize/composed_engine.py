@@ -11,6 +11,7 @@ from prcim.characterize.chunk import Chunk
 from prcim.characterize.composition import Composition
 from prcim.characterize.patterns import input_patterns
 from prcim.characterize.plan import Plan
+from prcim.characterize.read_cost import ReadCost
 from prcim.characterize.streams import Stream
 
 BEYOND = "failed: the bit line leaves the range of the cells' curves"
@@ -25,11 +26,13 @@ class ComposedEngine:
         plan: what to compute.
         plan_id: its identity, written into every row.
         composition: from `compose`.
+        cost: what is added to the energy of every shot.
     """
 
     plan: Plan
     plan_id: str
     composition: Composition
+    cost: ReadCost
 
     def simulate(self, chunk: Chunk) -> pd.DataFrame:
         """Composes the columns of one chunk; the rows are those of the column engine."""
@@ -53,7 +56,7 @@ class ComposedEngine:
                 "pattern": np.arange(len(inputs)) // plan.sampling.sums,
                 "mac": 2 * n_on - plan.n_used,
                 "v_bl_v": v_bl_v,
-                "energy_j": energy_j,
+                "energy_j": energy_j + self.cost.added_j(n_on),
                 "status": np.where(inside, "ok", BEYOND),
                 "seconds": (time.perf_counter() - started) / len(inputs),
             }

@@ -14,11 +14,14 @@ from prcim.cells.passive import Capacitor
 from prcim.cells.pulsed_read import PulsedRead
 from prcim.cells.read import Read
 from prcim.cells.read_current import read_currents
-from prcim.cells.settling import settled, settling_deck
 from prcim.cells.steady_read import SteadyRead
+from prcim.characterize.cell_classes import Run
 from prcim.characterize.chunk import Chunk, checked_columns, checked_sums, chip_sums, read_sums
+from prcim.characterize.held import WHOLE, Held, compare_held, draws_at_rest
 from prcim.characterize.patterns import input_patterns
 from prcim.characterize.plan import Plan
+from prcim.characterize.read_cost import ReadCost, read_cost
+from prcim.characterize.size import size
 from prcim.characterize.streams import Stream
 from prcim.spice.deck import Deck
 from prcim.spice.ladder import climb
@@ -48,6 +51,8 @@ class Engine:
         plan_id: its identity, written into every row.
         ngspice: the simulator.
         column, read: what the plan describes, from `size`.
+        cost: what is added to the energy of every shot, from `read_cost`.
+        held: whether sources may hold the latches of columns, from `compare_held`.
         timeout_s: after this time a simulator counts as hanging, s.
     """
 
@@ -56,6 +61,8 @@ class Engine:
     ngspice: Ngspice
     column: Column
     read: Read
+    cost: ReadCost
+    held: Held = WHOLE
     timeout_s: float = 120.0
 
     def simulate(self, chunk: Chunk) -> pd.DataFrame:
@@ -93,15 +100,6 @@ class Engine:
         frame = pd.DataFrame(found)
         frame.attrs["decks"] = decks
         return frame
-
-    def at(self, point: int) -> "Engine":
-        """The engine for one point of the plan's conditions: the same column, load, pulse and mismatch."""
-        if point == 0:
-            return self
-        plan = self.plan.at(point)
-        column = replace(self.column, technology=plan.make_technology())
-        read = plan.make_read(self.read.t_pulse_s if isinstance(self.read, PulsedRead) else 0.0)
-        return replace(self, plan=plan, column=column, read=read)
 
     def _columns(self, chunk: Chunk) -> Iterator[dict[str, Any]]:
         plan = self.plan
@@ -146,16 +144,19 @@ class Engine:
         column_index: int,
     ) -> Iterator[dict[str, Any]]:
         limit = self.read.shots_per_deck
+        if self.held.used:
+            (draw,) = draws_at_rest(self.column, [draw], lambda decks: map(self._run, decks))
         shots = [
             shot for first in range(0, len(inputs), limit) for shot in self._shots(draw, inputs[first : first + limit])
         ]
+        added_j = self.cost.added_j(n_on)
         for index, shot in enumerate(shots):
             yield {
                 "chip": chip,
                 "column": column_index,
                 "pattern": int(pattern[index]),
                 "mac": int(2 * n_on[index] - self.plan.n_used),
-                **shot._asdict(),
+                **shot._replace(energy_j=shot.energy_j + float(added_j[index]))._asdict(),
             }
 
     def _shots(self, draw: ColumnDraw, inputs: NDArray[np.int8]) -> Iterator[Shot]:
@@ -221,7 +222,7 @@ class Engine:
             }
 
     def _reads(self, chunk: Chunk) -> Iterator[dict[str, Any]]:
-        """Noise, energy and final voltage of single reads of the column without mismatch."""
+        """Noise and final voltage of single reads of the column without mismatch."""
         plan = self.plan
         for index in range(chunk.first, chunk.last):
             n_on = read_sums(plan)[index]
@@ -232,15 +233,12 @@ class Engine:
             if noise_v is None:
                 yield {**row, "status": noise.status_or("failed: no noise")}
                 continue
-            yield {**row, "noise_v": noise_v, **self._in_time(inputs)}
+            yield {**row, "noise_v": noise_v, **self._end(inputs, n_on)}
 
-    def _in_time(self, inputs: NDArray[np.int8]) -> dict[str, Any]:
+    def _end(self, inputs: NDArray[np.int8], n_on: int) -> dict[str, Any]:
+        """Where the line of the column without mismatch is in the end."""
         if isinstance(self.read, SteadyRead):
-            outcome = self._run(settling_deck(self.read, self.column, inputs))
-            found = settled(self.read, self.column, outcome)
-            if found is None:
-                return {"status": outcome.status_or("failed: the transient did not reach its end")}
-            return {"energy_j": found.energy_j, "v_end_v": found.v_bl_v}
+            return {"v_end_v": self.cost.v_end_v[self.cost.n_on.index(n_on)]}
         (shot,) = self._shots(self.column.nominal_draw(), inputs[None])
         v_end_v = shot.v_bl_v
         if isinstance(self.read, ChargeRead) and shot.status == "ok":
@@ -248,7 +246,42 @@ class Engine:
             longer = replace(self, read=replace(self.read, t_settle_s=2 * self.read.t_settle_s))
             (later,) = longer._shots(self.column.nominal_draw(), inputs[None])
             v_end_v, shot = later.v_bl_v, shot._replace(status=later.status)
-        return {"energy_j": shot.energy_j, "v_end_v": v_end_v, "status": shot.status}
+        return {"v_end_v": v_end_v, "status": shot.status}
 
     def _run(self, deck: Deck) -> Outcome:
         return run_twice(self.ngspice, deck, self.timeout_s)
+
+
+def engines(plan: Plan, plan_id: str, ngspice: Ngspice, run: Run, *, timeout_s: float = 120.0) -> tuple[Engine, ...]:
+    """An engine for every one of the plan's conditions: the same column, load, pulse and mismatch at each.
+
+    Args:
+        plan: what to simulate.
+        plan_id: its identity.
+        ngspice: the simulator.
+        run: runs decks that do not depend on each other.
+        timeout_s: after this time a simulator counts as hanging, s.
+
+    Raises:
+        InputError: the read is refused.
+        RunError: the column without mismatch, or the comparator, cannot be simulated.
+    """
+    column, read = size(plan, ngspice, timeout_s=timeout_s)
+    found = []
+    for point in range(len(plan.conditions)):
+        here = plan.at(point) if point else plan
+        its_column = replace(column, technology=here.make_technology())
+        its_read = here.make_read(read.t_pulse_s if isinstance(read, PulsedRead) else 0.0)
+        found.append(
+            Engine(
+                plan=here,
+                plan_id=plan_id,
+                ngspice=ngspice,
+                column=its_column,
+                read=its_read,
+                cost=read_cost(here, its_column, its_read, run, n_on=read_sums(here)),
+                held=compare_held(here, its_column, its_read, run),
+                timeout_s=timeout_s,
+            )
+        )
+    return tuple(found)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from prcim.errors import InputError
 
-SCHEMA = "prcim-lut-2"
+SCHEMA = "prcim-lut-3"
 #: Quantiles are kept at (i + 1/2) / 256.
 QUANTILES = 256
 
@@ -42,7 +42,10 @@ class ErrorLUT:
         chip_cell_gain: current of each die's cells relative to what its reference expects, shape (G,): `bank` and
             `residual_q` count so much on that die. 1 for a replica reference, which follows the die.
         cell_q: quantiles of the relative error of one cell's current, shape (256,).
-        energy_j: energy of one read of one column, J, shape (M,).
+        energy_j: energy of one read of one column, all sources: supplies, word lines, recovery of the lines, a share of
+            the reference's columns (`reference_j` of `meta`), one decision of the comparator (`decision_j`); J, shape
+            (M,).
+        energy_sd_j: spread between columns of a column's mean energy, J, shape (M,).
         noise_line_v: noise of line, load and cells, V, shape (M,); the comparator's is in `meta`.
         v_col, v_res, icc_low, icc_high: variance between columns and between patterns, and the 95 % interval of the
             static share, shape (M,).
@@ -63,6 +66,7 @@ class ErrorLUT:
     chip_cell_gain: Floats
     cell_q: Floats
     energy_j: Floats
+    energy_sd_j: Floats
     noise_line_v: Floats
     v_col: Floats
     v_res: Floats

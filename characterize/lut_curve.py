@@ -74,16 +74,10 @@ def step_ratio(lut: ErrorLUT, effort: Effort, level: float) -> tuple[Floats, Int
     return np.asarray(size.min() / size.max()), Interval(*(np.asarray(end) for end in ends))
 
 
-def energy(lut: ErrorLUT, effort: Effort, level: float) -> tuple[Floats, Interval | None]:
-    """Mean energy, of which the table keeps no spread.
-
-    On one line that cells discharge a shot costs what its voltage says. Two lines, or charge, do not say it by their
-    voltage, and there is no interval.
-    """
-    if lut.meta.get("bit_lines", 1) != 1 or "c_cell_f" in lut.meta:
-        return lut.energy_j, None
-    error_j = np.abs(np.gradient(lut.energy_j, lut.mac)) * error_of_mean(lut, effort)
-    return lut.energy_j, around(lut.energy_j, student_factor(effort.columns - 1, level) * error_j)
+def energy(lut: ErrorLUT, effort: Effort, level: float) -> tuple[Floats, Interval]:
+    """Mean energy of a read."""
+    half = student_factor(effort.columns - 1, level) / np.sqrt(effort.columns)
+    return lut.energy_j, around(lut.energy_j, half * lut.energy_sd_j)
 
 
 def read_noise(lut: ErrorLUT, effort: Effort, level: float) -> tuple[Floats, Interval]:

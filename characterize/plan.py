@@ -21,9 +21,11 @@ from prcim.cells.read import Read
 from prcim.cells.reference import Trim
 from prcim.cells.registry import CELLS
 from prcim.cells.steady_read import SteadyRead
+from prcim.cells.strongarm import StrongArm
 from prcim.cells.technology import Technology, own_technology
 from prcim.characterize.sections import (
     ColumnPlan,
+    ComparatorPlan,
     MismatchPlan,
     Name,
     PvtPlan,
@@ -38,9 +40,9 @@ from prcim.errors import InputError
 from prcim.spice.library import read_library
 
 #: Goes up whenever a deck changes, so that samples of the old deck are never mixed with those of the new one.
-DECK_VERSION = 2
+DECK_VERSION = 3
 #: Goes up whenever draws or the arithmetic of the table change.
-TABLE_VERSION = 4
+TABLE_VERSION = 5
 #: Reads of columns that a plan may have.
 SHOTS_MAX = 20_000_000
 #: Corner, supply, V, and temperature, degrees Celsius, at which fixed thresholds are found.
@@ -70,6 +72,7 @@ class Plan(Section):
     column: ColumnPlan = ColumnPlan()
     read: ReadPlan = ReadPlan()
     reference: ReferencePlan = ReferencePlan()
+    comparator: ComparatorPlan = ComparatorPlan()
     pvt: PvtPlan = PvtPlan()
     sampling: SamplingPlan = SamplingPlan()
 
@@ -115,6 +118,7 @@ class Plan(Section):
             self.at(point).make_technology()
         _ = self.make_cell().parts
         self.make_trim()
+        self.make_comparator()
         self.make_mismatch()
         if self.read.mode != "pulsed":
             self.make_read()
@@ -186,6 +190,10 @@ class Plan(Section):
     def make_trim(self) -> Trim:
         """The trim that the plan names."""
         return Trim(bits=self.reference.trim_bits, range_v=self.reference.trim_range_v)
+
+    def make_comparator(self) -> StrongArm:
+        """The comparator that the plan names."""
+        return StrongArm(w_in_m=self.comparator.w_in_m, l_in_m=self.comparator.l_m, l_m=self.comparator.l_m)
 
     def make_read(self, t_pulse_s: float = 0.0) -> Read:
         """The read that the plan names.

@@ -1,4 +1,4 @@
-"""Noise, energy and settling of single reads of the column without mismatch."""
+"""Noise, energy and settling of reads."""
 
 import numpy as np
 import pandas as pd
@@ -15,23 +15,20 @@ SETTLE_ERROR_MAX_MAC = 1.0
 Floats = NDArray[np.float64]
 
 
-def read_figures(reads: pd.DataFrame, chips: pd.DataFrame, shots: pd.DataFrame, mac: Floats) -> dict[str, Floats]:
-    """Noise, simulated at a few sums, and mean energy at every sum of the table.
-
-    Every shot has an energy. What that of a steady-state shot leaves out (word lines, the cells' own capacitance) is
-    the difference that reads in time make at a few sums of the column without mismatch.
-    """
+def noise_v(reads: pd.DataFrame, mac: Floats) -> Floats:
+    """Noise of the line at every sum of the table, V; simulated at a few."""
     if (reads["status"] != "ok").any():
         bad = reads.loc[reads["status"] != "ok", "status"].iloc[0]
         raise RunError(f"a read of the column without mismatch could not be simulated: {bad}")
-    at = reads["mac"].to_numpy(dtype=np.float64)
-    nominal = chips.query("chip == 0").sort_values("mac")
-    left_out_j = reads["energy_j"].to_numpy() - np.interp(at, nominal["mac"], nominal["energy_j"])
-    mean_j = shots.query("status == 'ok'").groupby("mac")["energy_j"].mean().sort_index()
-    energy_j = np.interp(mac, mean_j.index.to_numpy(dtype=np.float64), mean_j.to_numpy()) + np.interp(
-        mac, at, left_out_j
-    )
-    return {"noise_v": np.interp(mac, at, reads["noise_v"].to_numpy()), "energy_j": energy_j}
+    return np.asarray(np.interp(mac, reads["mac"].to_numpy(dtype=np.float64), reads["noise_v"].to_numpy()))
+
+
+def energies_j(shots: pd.DataFrame, mac: Floats) -> tuple[Floats, Floats]:
+    """Mean energy of a read at every sum of the table, and how far the means of columns spread, J."""
+    good = shots[shots["status"] == "ok"]
+    columns = good.groupby(["mac", "column"])["energy_j"].mean().groupby("mac")
+    mean_j, sd_j = columns.mean().reindex(mac), columns.std(ddof=1).reindex(mac).fillna(0.0)
+    return np.asarray(mean_j, dtype=np.float64), np.asarray(sd_j, dtype=np.float64)
 
 
 def settle_error_v(samples: dict[str, pd.DataFrame], plan: Plan, curve: TransferCurve) -> float:

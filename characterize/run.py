@@ -20,12 +20,11 @@ from prcim.characterize.cell_classes import Run
 from prcim.characterize.chunk import Chunk, chunks, weight
 from prcim.characterize.composed_engine import ComposedEngine
 from prcim.characterize.composition import compose
-from prcim.characterize.engine import Engine
+from prcim.characterize.engine import Engine, engines
 from prcim.characterize.lut import ErrorLUT
 from prcim.characterize.lut_file import load_luts, save_luts
 from prcim.characterize.plan import Plan, plan_id
 from prcim.characterize.samples import read_chunk, read_samples, write_chunk
-from prcim.characterize.size import size
 from prcim.errors import RunError
 from prcim.files import lock_folder, write_text
 from prcim.spice.deck import Deck
@@ -94,18 +93,17 @@ def run_plan(
             # Half-written by a run that was killed; ours is the only one here.
             scratch.unlink()
         work = chunks(plan)
-        column, read = size(plan, ngspice, timeout_s=timeout_s)
-        engine = Engine(plan=plan, plan_id=identity, ngspice=ngspice, column=column, read=read, timeout_s=timeout_s)
-        makers = [Maker(engine=engine.at(point)) for point in range(len(plan.conditions))]
+        solve = partial(_solve, ngspice, timeout_s)
+        at = engines(plan, identity, ngspice, lambda decks: executor.map(solve, decks), timeout_s=timeout_s)
+        makers = [Maker(engine=engine) for engine in at]
         if plan.engine == "composed":
-            solve = partial(_solve, ngspice, timeout_s)
             makers = [maker.composing(lambda decks: executor.map(solve, decks)) for maker in makers]
         resumed = _simulate_missing(makers, folder, work, executor, workers, progress)
         samples = [
             read_samples(folder, [chunk for chunk in work if chunk.point == point], plan_id=identity)
             for point in range(len(plan.conditions))
         ]
-        save_luts(build_luts(identity, engine, samples, f"ngspice-{ngspice.version}"), folder / "lut.npz")
+        save_luts(build_luts(identity, at, samples, f"ngspice-{ngspice.version}"), folder / "lut.npz")
         # What everybody else will read: single precision, as the file has it.
         luts = load_luts(folder / "lut.npz")
         summary = {
@@ -117,6 +115,7 @@ def run_plan(
             "seconds": round(time.monotonic() - started, 1),
             # The column engine is what others are held against.
             "agreement": luts[0].meta["agreement"],
+            "held": luts[0].meta["held"],
             "static_share": luts[0].static_share,
         }
         write_text(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
@@ -162,8 +161,9 @@ class Maker:
     def composing(self, run: Run) -> "Maker":
         """The same with a composition of its columns, which takes some simulations of its own."""
         engine = self.engine
-        composition = compose(engine.plan, engine.column, engine.read, run)
-        return replace(self, composed=ComposedEngine(plan=engine.plan, plan_id=engine.plan_id, composition=composition))
+        composition = compose(engine.plan, engine.column, engine.read, run, hold=engine.held.used)
+        composed = ComposedEngine(plan=engine.plan, plan_id=engine.plan_id, composition=composition, cost=engine.cost)
+        return replace(self, composed=composed)
 
     def make(self, chunk: Chunk) -> pd.DataFrame:
         """The rows of a chunk."""

@@ -93,8 +93,19 @@ class ReferencePlan(Section):
 
     kind: Literal["ideal", "trimmed", "replica"] = "replica"
     replicas: Annotated[int, Field(ge=1)] = 16
+    shared_by: Annotated[int, Field(ge=1)] = 256
     trim_bits: int = 6
     trim_range_v: float = 0.1
+
+
+class ComparatorPlan(Section):
+    """The comparator whose decisions are part of a read's energy: width of its input pair, length of all transistors.
+
+    Its offset belongs to the network, which may take another.
+    """
+
+    w_in_m: Positive = 1e-6
+    l_m: Positive = 65e-9
 
 
 class SamplingPlan(Section):

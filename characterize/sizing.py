@@ -12,11 +12,10 @@ from prcim.cells.disturb import disturbed_bit
 from prcim.cells.passive import Capacitor
 from prcim.cells.read import Read
 from prcim.cells.readout import SenseAmplifier
-from prcim.cells.settling import settled, settling_deck
-from prcim.cells.steady_read import SteadyRead
 from prcim.characterize.cell_bench import CellBench, Task
 from prcim.characterize.moments import moments
 from prcim.characterize.plan import Plan
+from prcim.characterize.read_cost import read_cost
 from prcim.characterize.size import size
 from prcim.errors import InputError, RunError
 from prcim.spice.deck import Deck
@@ -41,7 +40,7 @@ class SizingPoint:
             first is the small-error estimate: sqrt(2 n) times the relative spread where one line counts the cells that
             conduct, sqrt(n) where every cell pushes one way or the other.
         severity: both together over sqrt(n), the spread of S itself.
-        t_read_s, energy_j: duration of a read and its energy at S = 0 without the read-out.
+        t_read_s, energy_j: duration of a read and its energy at S = 0, reference and decision included.
         low_v: lowest voltage of a bit line, V.
         trip_v, trip_sigma_v: bit-line voltage at which a cell is overwritten, mean and spread, V; below ground where no
             line can do it. None where a read does not touch the latch.
@@ -88,7 +87,9 @@ def size_point(
 
 class _Sizer:
     def __init__(self, plan: Plan, ngspice: Ngspice, cells: int, amplifier: SenseAmplifier, timeout_s: float) -> None:
-        self.plan, self.ngspice, self.cells, self.amplifier = plan, ngspice, cells, amplifier
+        sizes = plan.comparator.model_copy(update={"w_in_m": amplifier.w_m})
+        self.plan = plan.model_copy(update={"comparator": sizes})
+        self.ngspice, self.cells, self.amplifier = ngspice, cells, amplifier
         self.timeout_s = timeout_s
         self.mismatch = plan.make_mismatch()
         self.bench = CellBench(
@@ -149,12 +150,7 @@ class _Sizer:
         sigma_cells = math.sqrt((2 if counts else 1) * n) * rel_sigma
         sigma_amplifier = self.amplifier.offset_sigma_v(self.mismatch) / step_v
         at = n_on.tolist().index(middle)
-        energy_j = float(shots.energy_j[at])
-        if isinstance(read, SteadyRead):
-            found = settled(read, column, self.run(settling_deck(read, column, inputs[at])))
-            if found is None:
-                raise RunError("a read of the column without mismatch in time did not reach its end")
-            energy_j = found.energy_j
+        cost = read_cost(self.plan, column, read, lambda decks: [self.run(deck) for deck in decks], n_on=(middle,))
         return {
             "swing_v": v[0] - v[n],
             "step_v": step_v,
@@ -163,7 +159,7 @@ class _Sizer:
             "sigma_amplifier": sigma_amplifier,
             "severity": math.hypot(sigma_cells, sigma_amplifier) / math.sqrt(n),
             "t_read_s": read.t_read_s(column),
-            "energy_j": energy_j,
+            "energy_j": float(shots.energy_j[at] + cost.added_j(np.array(middle))),
         }
 
     def disturb_figures(self) -> dict[str, Any]:

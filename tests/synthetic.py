@@ -155,6 +155,7 @@ def synthetic_lut(world: World, key: int, *, total: bool = True, **meta: Any) ->
         "chip_cell_gain": np.ones(world.dies),
         "cell_q": _quantiles((cell / cell.mean() - 1)[:, None])[0],
         "energy_j": 1e-15 * (1 + world.n_on),
+        "energy_sd_j": 1e-16 * (1 + world.n_on),
         "noise_line_v": noise_v,
         "v_col": parts.v_col,
         "v_res": parts.v_res,

@@ -40,6 +40,7 @@ def make_lut(
         "chip_cell_gain": np.linspace(1.1, 0.9, dies),
         "cell_q": 0.6 * quantiles,
         "energy_j": 1e-15 * (mac + n + 1),
+        "energy_sd_j": 1e-16 * ones,
         "noise_line_v": 4e-4 * ones,
         "v_col": bank.var(axis=0),
         "v_res": residual.var(axis=1),

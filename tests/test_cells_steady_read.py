@@ -52,7 +52,8 @@ def steady_read(case: Case) -> SteadyRead:
 
 
 def in_time(ngspice: Ngspice, case: Case, inputs: Signs) -> list[Outcome]:
-    outcomes = [ngspice.run(settling_deck(steady_read(case), case.column, row)) for row in inputs]
+    draw = case.column.nominal_draw()
+    outcomes = [ngspice.run(settling_deck(steady_read(case), case.column, draw, row)) for row in inputs]
     assert [outcome.status for outcome in outcomes] == ["ok"] * len(inputs)
     return outcomes
 
@@ -168,7 +169,7 @@ def test_currents_that_an_energy_needs_are_kept() -> None:
         column, inputs = case.column, conducting(N, [3])
         wanted = set(column.supplies_v(1.1))
         assert wanted <= set(case.read.deck(column, column.nominal_draw(), inputs).save)
-        saved = set(settling_deck(steady_read(case), column, inputs[0]).save)
+        saved = set(settling_deck(steady_read(case), column, column.nominal_draw(), inputs[0]).save)
         assert wanted <= saved
         # All word lines of both twins.
         assert len([name for name in saved - wanted if name.startswith("i(v")]) == 2 * N

@@ -17,6 +17,7 @@ from prcim.characterize.figures import independent_share
 from prcim.characterize.lut import QUANTILES, ErrorLUT
 from prcim.characterize.lut_file import load_lut, save_luts
 from prcim.characterize.plan import Plan, named_plan
+from prcim.characterize.read_cost import ReadCost
 from prcim.characterize.transfer import TransferCurve
 from prcim.errors import InputError, RunError
 from prcim.spice.ngspice import Ngspice
@@ -34,7 +35,7 @@ REST_V = 3e-3
 REL_SIGMA = 0.2
 NOISE_V = 2e-3
 #: What a read costs for each cell on; what the shots leave out, by sum.
-ENERGY_J, LEFT_OUT_J = 1e-15, 1e-15 * np.array([3.0, 2.0, 1.0, 2.0, 4.0])
+ENERGY_J = 1e-15
 
 
 def made_up(*, seed: int = 60, bend: float = 0.0, lift_v: float = 0.0) -> dict[str, pd.DataFrame]:
@@ -93,7 +94,6 @@ def rows(
     reads = {
         "mac": sums,
         "noise_v": NOISE_V,
-        "energy_j": energy_j[0] + LEFT_OUT_J,
         "v_end_v": rest_v + nominal_v + 1e-4,
     }
     cells = {"i_cell_a": 1e-6 * (1 + REL_SIGMA * rng.standard_normal(64))}
@@ -114,8 +114,9 @@ def drop_v(current: NDArray[Any], bend: float) -> NDArray[np.float64]:
 def build(samples: dict[str, pd.DataFrame], plan: Plan = PLAN) -> ErrorLUT:
     column, read = plan.make_column(resistor_load(1e5), 1e5), plan.make_read(2e-10)
     nobody = Ngspice(path="none", version="0")
-    engine = Engine(plan=plan, plan_id="f" * 64, ngspice=nobody, column=column, read=read)
-    (lut,) = build_luts("f" * 64, engine, [samples], "made up")
+    cost = ReadCost(n_on=(0,), beyond_j=(0.0,), reference_j=1e-15, decision_j=2e-15)
+    engine = Engine(plan=plan, plan_id="f" * 64, ngspice=nobody, column=column, read=read, cost=cost)
+    (lut,) = build_luts("f" * 64, [engine], [samples], "made up")
     return lut
 
 
@@ -262,16 +263,26 @@ def test_offset_of_a_balanced_column_grows_with_the_swing_of_its_die(law: str) -
     np.testing.assert_allclose(found_v[1] - nominal_v, offset_v, rtol=1e-9)
 
 
-def test_energy_is_that_of_the_shots_and_what_they_leave_out(lut: ErrorLUT) -> None:
+def test_energy_is_that_of_the_shots(lut: ErrorLUT) -> None:
     """Mean of the good shots; a shot that failed has none that counts."""
     mean_j = ENERGY_J * (lut.mac + ROWS) / 2
-    np.testing.assert_allclose(lut.energy_j, mean_j + LEFT_OUT_J, rtol=0.02)
+    np.testing.assert_allclose(lut.energy_j, mean_j, rtol=0.02)
     samples = made_up()
     shots = samples["columns"]
     bad = shots.query("mac == 0 and pattern == 0 and column < 20").index
     shots.loc[bad, "status"] = "failed: no convergence"
     shots.loc[bad, "energy_j"] = 1.0
     np.testing.assert_allclose(build(samples).energy_j, lut.energy_j, rtol=0.01)
+
+
+def test_spread_of_energy_is_that_between_columns() -> None:
+    """Column c costs c fJ more in each of its shots, and its patterns differ by what cancels in their mean."""
+    samples = made_up()
+    shots = samples["columns"]
+    shots["energy_j"] = 1e-15 * (shots["column"] + (-1.0) ** shots["pattern"])
+    lut = build(samples)
+    np.testing.assert_allclose(lut.energy_j, 1e-15 * (COLUMNS - 1) / 2, rtol=1e-6)
+    np.testing.assert_allclose(lut.energy_sd_j, 1e-15 * np.arange(COLUMNS).std(ddof=1), rtol=1e-6)
 
 
 @pytest.mark.parametrize(("plan", "field"), [(PLAN, "settle_tau"), (BALANCED["charge"], "t_settle_s")])

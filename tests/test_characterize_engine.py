@@ -20,6 +20,7 @@ from prcim.characterize.chunk import Chunk
 from prcim.characterize.engine import LOST, Engine
 from prcim.characterize.patterns import input_patterns
 from prcim.characterize.plan import named_plan
+from prcim.characterize.read_cost import ReadCost
 from prcim.characterize.size import size
 from prcim.errors import RunError
 from prcim.spice.deck import Deck
@@ -32,9 +33,16 @@ COLUMN = PLAN.make_column(resistor_load(1e4), 1e4)
 DRAW = COLUMN.draw(PLAN.make_mismatch(), (PLAN.seed, 1, 3))
 INPUTS, _ = input_patterns(DRAW.weights, PLAN, 3)
 COUNT = len(INPUTS)
+NOTHING = ReadCost(n_on=(0,), beyond_j=(0.0,), v_end_v=(0.0,), reference_j=0.0, decision_j=0.0)
+COST = ReadCost(n_on=(0, 16), beyond_j=(0.0, 16e-15), reference_j=1e-13, decision_j=2e-13)
 CHEAP = settings(derandomize=True, deadline=None, max_examples=60)
 
 Signs = NDArray[np.int8]
+
+
+def shot_j(mac: int, number: int) -> Any:
+    """Energy of a read of which the simulation says its number in fJ; a conducting cell adds one more."""
+    return pytest.approx(1e-15 * (number + (mac + 16) / 2 + 300), rel=1e-12, abs=0)
 
 
 class Scripted(Read):
@@ -100,7 +108,7 @@ def numbers() -> list[int]:
 def rows(read: Scripted) -> tuple[list[dict[Any, Any]], list[int]]:
     """Rows of one column, and the sizes of all decks."""
     ngspice = Reader()
-    engine = Engine(plan=PLAN, plan_id="f" * 64, ngspice=ngspice, column=COLUMN, read=read)
+    engine = Engine(plan=PLAN, plan_id="f" * 64, ngspice=ngspice, column=COLUMN, read=read, cost=COST)
     found = engine.simulate(Chunk(kind="columns", first=3, last=4)).to_dict("records")
     return found, ngspice.asked  # type: ignore[attr-defined]
 
@@ -112,7 +120,9 @@ def test_rows_are_those_of_the_plan() -> None:
     # Odd patterns run from the largest sum down.
     assert [row["mac"] for row in found[:18]] == [*range(-16, 17, 4), *range(16, -17, -4)]
     assert [row["v_bl_v"] for row in found] == numbers()
-    assert [row["energy_j"] for row in found] == [1e-15 * number for number in numbers()]
+    assert [row["energy_j"] for row in found] == [
+        shot_j(row["mac"], number) for row, number in zip(found, numbers(), strict=True)
+    ]
     assert {(row["status"], row["column"], row["chip"], row["kind"]) for row in found} == {("ok", 3, -1, "columns")}
     assert sum(row["seconds"] for row in found) == pytest.approx(1)
 
@@ -143,7 +153,7 @@ def test_every_read_gets_what_it_would_get_alone(lost: set[int], stops: set[int]
             assert np.isnan([row["v_bl_v"], row["energy_j"]]).all()
         else:
             assert row["status"] == (LOST if number in lost else "ok")
-            assert (row["v_bl_v"], row["energy_j"]) == (number, 1e-15 * number)
+            assert (row["v_bl_v"], row["energy_j"]) == (number, shot_j(row["mac"], number))
     # Halving: each unlucky read costs a deck of every size on the way down to it, and one for the other half.
     bad = sum(number in lost | stops for number in numbers())
     # And one that stops goes up the ladder.
@@ -162,7 +172,7 @@ def engine_of_three(read: Read) -> Engine:
     plan = PLAN.changed(["cell=6t", "rows=3", "sums=3"])
     load, ohm = (resistor_load(4e4), 4e4) if read.name == "steady" else (pmos_load(1e-6), 1e3)
     column = plan.make_column(load, ohm)
-    return Engine(plan=plan, plan_id="f" * 64, ngspice=find_ngspice(), column=column, read=read)
+    return Engine(plan=plan, plan_id="f" * 64, ngspice=find_ngspice(), column=column, read=read, cost=NOTHING)
 
 
 @pytest.mark.parametrize("read", [SteadyRead(v_wl_v=1.0), PulsedRead(v_wl_v=1.0, t_pulse_s=1e-9)])
@@ -200,7 +210,7 @@ def test_charge_domain_read_says_how_far_its_plates_settle() -> None:
         plan = PLAN.changed(["cell=8t1c", "mode=charge", "v_wl_v=0.5", "rows=4", "sums=3", f"t_settle_s={t_settle_s}"])
         column, read = size(plan, find_ngspice())
         assert isinstance(read, ChargeRead)
-        engine = Engine(plan=plan, plan_id="f" * 64, ngspice=find_ngspice(), column=column, read=read)
+        engine = Engine(plan=plan, plan_id="f" * 64, ngspice=find_ngspice(), column=column, read=read, cost=NOTHING)
         end_v = engine.simulate(Chunk(kind="reads", first=0, last=1))["v_end_v"][0]
         (look,) = engine._shots(column.nominal_draw(), -np.ones((1, 4), dtype=np.int8))
         left_v.append(float(end_v - look.v_bl_v))
@@ -223,7 +233,13 @@ def test_simulator_that_hangs_or_dies_gives_no_rows(kind: Any, status: str, word
     limits = Counter[float]()
     ngspice = Hanging(path="none", version="0")
     engine = Engine(
-        plan=PLAN, plan_id="f" * 64, ngspice=ngspice, column=COLUMN, read=SteadyRead(v_wl_v=0.4), timeout_s=7
+        plan=PLAN,
+        plan_id="f" * 64,
+        ngspice=ngspice,
+        column=COLUMN,
+        read=SteadyRead(v_wl_v=0.4),
+        cost=NOTHING,
+        timeout_s=7,
     )
     with pytest.raises(RunError, match=rf"{words}.*, twice; finished chunks are kept: run the same command again"):
         engine.simulate(Chunk(kind=kind, first=0, last=1))

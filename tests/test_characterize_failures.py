@@ -11,7 +11,7 @@ import pytest
 from disk import full_disk
 
 from prcim.characterize.chunk import Chunk, chunks
-from prcim.characterize.engine import Engine
+from prcim.characterize.engine import Engine, engines
 from prcim.characterize.lut_file import save_luts
 from prcim.characterize.plan import Plan, named_plan, plan_id
 from prcim.characterize.run import Characterization, run_plan
@@ -89,10 +89,10 @@ def test_cells_that_lose_their_data_fail(tmp_path: Path) -> None:
 
 
 def dying(tmp_path: Path, when: str, body: str) -> Ngspice:
-    """An ngspice that does `body` instead when the number of its run, $n, fulfils `when`."""
+    """An ngspice that does `body` instead when the number of its run with a deck of noise, $n, fulfils `when`."""
     real, count, path = find_ngspice(), tmp_path / "count", tmp_path / "dying"
-    head = f"#!/bin/sh\necho x >> {count}\nn=$(wc -l < {count})\n"
-    path.write_text(f'{head}if [ $n {when} ]; then {body}; fi\nexec {real.path} "$@"\n')
+    head = f"#!/bin/sh\nif grep -q 'prcim noise' deck.cir; then\necho x >> {count}\nn=$(wc -l < {count})\n"
+    path.write_text(f'{head}if [ $n {when} ]; then {body}; fi\nfi\nexec {real.path} "$@"\n')
     path.chmod(0o755)
     return replace(real, path=str(path))
 
@@ -100,8 +100,8 @@ def dying(tmp_path: Path, when: str, body: str) -> Ngspice:
 def test_simulator_that_hangs_ends_the_run(tmp_path: Path) -> None:
     words = r"timeout: ngspice gave no answer within 1 s, twice; finished chunks are kept: run the same command again"
     with pytest.raises(RunError, match=words):
-        run(tmp_path / "run", ngspice=dying(tmp_path, "-gt 4", "sleep 99"), timeout_s=1.0)
-    # The first deck is the load's; two of the first read's and two of its neighbour's.
+        run(tmp_path / "run", ngspice=dying(tmp_path, "-gt 1", "sleep 99"), timeout_s=1.0)
+    # Every single read has one deck of noise.
     assert len(list((tmp_path / "run" / "samples").iterdir())) == 1
 
 
@@ -109,7 +109,7 @@ def test_simulator_that_dies_ends_the_run_which_can_go_on(first: Characterizatio
     """Nothing that a killed simulator says is taken for data."""
     folder = tmp_path / "run"
     with pytest.raises(RunError, match=r"killed: ngspice was ended by signal 9, twice; finished chunks are kept"):
-        run(folder, ngspice=dying(tmp_path, "-gt 4", "kill -9 $$"))
+        run(folder, ngspice=dying(tmp_path, "-gt 1", "kill -9 $$"))
     assert len(list((folder / "samples").iterdir())) == 1
     assert not (folder / "lut.npz").exists()
     result = run(folder)
@@ -183,8 +183,9 @@ def test_run_on_a_full_disk_can_go_on(
     first: Characterization, ready: dict[str, pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk that the folder lies on; ngspice's own scratch files lie elsewhere."""
-    sized = size(PLAN, find_ngspice())
-    monkeypatch.setattr("prcim.characterize.run.size", lambda *_, **__: sized)
+    ngspice = find_ngspice()
+    at = engines(PLAN, first.lut.plan_id, ngspice, lambda decks: [ngspice.run(deck) for deck in decks])
+    monkeypatch.setattr("prcim.characterize.run.engines", lambda *_, **__: at)
     with full_disk(3000), pytest.raises(RunError, match=r"cannot write .*\.parquet: .*; free some space"):
         run(tmp_path, plan=PLAN)
     assert run(tmp_path).summary["plan_id"] == plan_id(PLAN, simulator=f"ngspice-{find_ngspice().version}")

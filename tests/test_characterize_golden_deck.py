@@ -32,7 +32,7 @@ from prcim.spice.library import ModelLibrary
 
 #: DECK_VERSION -> checksum of each deck.
 GOLDEN: dict[int, dict[str, str]] = {
-    2: {
+    3: {
         "8t-steady": "9aa0fd19eb347df9",
         "8t-steady-noise": "3fb877a94b8bb5d2",
         "8t-steady-rest": "a0a43056bbeda319",
@@ -111,7 +111,7 @@ def decks() -> dict[str, Deck]:
         if name.endswith("-steady"):
             assert isinstance(read, SteadyRead)
             found[f"{name}-probe"] = read.probe_deck(column, 0.93)
-            found[f"{name}-settling"] = settling_deck(read, column, INPUTS[0])
+            found[f"{name}-settling"] = settling_deck(read, column, column.nominal_draw(), INPUTS[0])
             shifts = draw.dvt_v[:, 0], draw.factor[:, 0]
             found[f"{name}-currents"], _ = read_currents(
                 column.technology, column.cell, shifts, v_wl_v=0.35, v_bl_v=1.0

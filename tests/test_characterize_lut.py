@@ -121,7 +121,7 @@ def test_changed_number_with_a_sound_zip_is_refused(path: Path) -> None:
         load_lut(path)
 
 
-@pytest.mark.parametrize("schema", ["prcim-lut-1", "prcim-lut-3", None, 1])
+@pytest.mark.parametrize("schema", ["prcim-lut-2", "prcim-lut-4", None, 1])
 def test_table_of_another_version_is_refused(path: Path, schema: object) -> None:
     arrays = contents(path)
     arrays["meta"] = np.frombuffer(json.dumps({**table().meta, "schema": schema}).encode(), dtype=np.uint8)

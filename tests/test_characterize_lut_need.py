@@ -13,6 +13,9 @@ from prcim.characterize.lut_file import open_lut
 from prcim.characterize.lut_need import Need, maybe_zero, needs
 from prcim.characterize.lut_precision import estimates
 
+#: What varies.
+NOISY = ("bank", "residual_q", "v_col", "v_res", "chip_curves", "energy_sd_j")
+
 
 @pytest.fixture(scope="module")
 def lut() -> ErrorLUT:
@@ -107,7 +110,7 @@ def test_what_may_be_none_has_no_size_to_be_relative_to() -> None:
 
 def test_a_table_in_which_nothing_varies_needs_nothing() -> None:
     lut = synthetic_lut(World(), 0, total=False)
-    zero = {name: np.zeros_like(getattr(lut, name)) for name in ("bank", "residual_q", "v_col", "v_res", "chip_curves")}
+    zero = {name: np.zeros_like(getattr(lut, name)) for name in NOISY}
     meta = {name: value for name, value in lut.meta.items() if name not in ("i_cell_a", "rel_sigma_cell")}
     for need in needs(dataclasses.replace(changed(lut, **zero), meta=meta)):
         assert need.relative < 1e-6, need

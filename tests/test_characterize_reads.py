@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from prcim.characterize.build import build_luts
 from prcim.characterize.chunk import chunks
-from prcim.characterize.engine import Engine
+from prcim.characterize.engine import engines
 from prcim.characterize.lut import ErrorLUT
 from prcim.characterize.plan import Plan, named_plan
 from prcim.characterize.run import Characterization, run_plan
 from prcim.characterize.samples import read_chunk, read_samples
-from prcim.characterize.size import size
 from prcim.cli.main import status
 from prcim.spice.ngspice import find_ngspice
 
@@ -92,9 +91,8 @@ def with_ideal_reference(run: Run) -> ErrorLUT:
     """The table of the same samples judged with fixed thresholds."""
     plan: Plan = run.plan.changed(["reference.kind=ideal"])
     ngspice = find_ngspice()
-    column, read = size(plan, ngspice)
-    engine = Engine(plan=plan, plan_id="f" * 64, ngspice=ngspice, column=column, read=read)
-    (lut,) = build_luts("f" * 64, engine, [run.samples], "test")
+    at = engines(plan, "f" * 64, ngspice, lambda decks: [ngspice.run(deck) for deck in decks])
+    (lut,) = build_luts("f" * 64, at, [run.samples], "test")
     return lut
 
 
@@ -193,7 +191,7 @@ def test_noise_and_energy_are_physical(run: Run) -> None:
     assert np.all((lut.noise_line_v > 0.8 * floor_v) & (lut.noise_line_v < 4 * floor_v))
     assert np.all(lut.read_sigma > lut.noise_line_v / lut.slope_v)
     assert np.all((lut.energy_j > 1e-17) & (lut.energy_j < 1e-12))
-    for kind in ("columns", "chips", "reads"):
+    for kind in ("columns", "chips"):
         assert (run.samples[kind]["energy_j"] > 0).all()
     if run.name.startswith("6t"):
         # Each row has one cell on, whatever the sum.
@@ -207,7 +205,7 @@ def test_samples_hold_what_the_readme_lists(run: Run) -> None:
         "columns": {"chip", "column", "pattern", "mac", "v_bl_v", "energy_j"},
         "chips": {"chip", "column", "pattern", "mac", "v_bl_v", "energy_j"},
         "cells": {"cell", "v_bl_v", "c_cell_f" if run.plan.read.mode == "charge" else "i_cell_a"},
-        "reads": {"mac", "noise_v", "energy_j", "v_end_v"},
+        "reads": {"mac", "noise_v", "v_end_v"},
     }
     identity = run.result.summary["plan_id"]
     for chunk in chunks(run.plan):

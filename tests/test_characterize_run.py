@@ -14,11 +14,10 @@ import pandas as pd
 import pytest
 
 from prcim.characterize.chunk import Chunk, Kind, chunks
-from prcim.characterize.engine import Engine
+from prcim.characterize.engine import Engine, engines
 from prcim.characterize.plan import named_plan, plan_id
 from prcim.characterize.run import Characterization, run_folder, run_plan, worker_setup
 from prcim.characterize.samples import chunk_file, read_samples
-from prcim.characterize.size import size
 from prcim.errors import InputError
 from prcim.spice.ngspice import Ngspice, find_ngspice
 
@@ -53,7 +52,7 @@ def same_samples(one: Path, other: Path) -> None:
 
 
 class Backwards(Executor):
-    """Waits until everything is handed in, then works from the last piece to the first."""
+    """Waits until all chunks are handed in, then works from the last to the first; does anything else at once."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -61,6 +60,9 @@ class Backwards(Executor):
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
+        if not isinstance(args[0], Chunk):
+            future.set_result(function(*args, **kwargs))
+            return future
         self.waiting.append((future, lambda: function(*args, **kwargs)))
         if len(self.waiting) == self.count:
             threading.Thread(target=self.work).start()
@@ -151,8 +153,7 @@ def test_progress_grows_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_shot_does_not_depend_on_its_chunk(first: Characterization) -> None:
     """An item is drawn and simulated alone; the same one in other company is the same, and no two are alike."""
-    column, read = size(PLAN, NGSPICE)
-    engine = Engine(plan=PLAN, plan_id=ID, ngspice=NGSPICE, column=column, read=read)
+    (engine,) = engines(PLAN, ID, NGSPICE, lambda decks: [NGSPICE.run(deck) for deck in decks])
     samples = read_samples(first.folder, WORK, plan_id=ID)
     wanted: list[tuple[Kind, str, int]] = [("columns", "column", 5), ("chips", "chip", 1)]
     for kind, name, item in wanted:

@@ -111,15 +111,18 @@ def test_show_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert "points" not in found
 
 
-def test_show_of_two_lines_has_no_interval_of_energy(
-    lut: ErrorLUT, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_show_of_two_lines(lut: ErrorLUT, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_luts((changed(lut, meta={"bit_lines": 2}),), tmp_path / "two.npz")
     out, _ = run(["show", str(tmp_path / "two.npz")], capsys)
     assert "difference of the bit lines" in out
-    row = next(line for line in out.splitlines() if line.startswith("     0 "))
-    assert row.split()[-2:] == [f"{lut.energy_j[2] * 1e15:.1f}", "256"]
-    assert as_object(["show", str(tmp_path / "two.npz")], capsys)["figures"]["energy_j"]["low"] == [None] * 5
+
+
+def test_show_says_what_reference_and_comparator_take(
+    lut: ErrorLUT, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_luts((changed(lut, meta={"reference_j": 1.5e-15, "decision_j": 24.3e-15}),), tmp_path / "lut.npz")
+    out, _ = run(["show", str(tmp_path / "lut.npz")], capsys)
+    assert "  of a read's energy: reference 1.5 fJ, one decision of the comparator 24.3 fJ\n" in out
 
 
 def test_show_draws(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

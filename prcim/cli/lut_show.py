@@ -98,6 +98,9 @@ def _head(lut: "ErrorLUT") -> Iterator[str]:
             note = ", with binomial weights" if name == "pooled_static_share" else ""
             factor, unit = PRINTED.get(found[name].unit, (1.0, ""))
             yield f"  {WORDS[name][0]}{note}: {figure_text(found[name], 0, WORDS[name][1], factor)}{unit}"
+    if "decision_j" in meta:
+        share, decision = meta["reference_j"] * 1e15, meta["decision_j"] * 1e15
+        yield f"  of a read's energy: reference {share:.3g} fJ, one decision of the comparator {decision:.3g} fJ"
 
 
 def _conditions(luts: "Sequence[ErrorLUT]") -> Iterator[str]:
