@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from prcim.cli.options import jobs_option, json_option, with_conditions
 from prcim.cli.progress import Progress
-from prcim.cli.workers import usable_cores, worker_pool
+from prcim.cli.workers import worker_pool
 
 if TYPE_CHECKING:
     from prcim.characterize.amplifier import AmplifierFigures
@@ -59,19 +60,7 @@ def command() -> None:
     "--overdrive", "overdrive_mv", type=float, default=10.0, show_default=True, help="Input beyond the offset, mV."
 )
 @click.option("--period", "period_ns", type=float, default=2.0, show_default=True, help="Clock period, ns.")
-@click.option(
-    "--flavour", type=click.Choice(["hp", "sram"]), default="hp", show_default=True, help="The project's own cards."
-)
-@click.option("--vdd", "vdd_v", type=float, default=1.1, show_default=True, help="Supply, V.")
-@click.option("--temp", "temp_c", type=float, default=27.0, show_default=True, help="Temperature, degrees Celsius.")
-@click.option(
-    "--corner",
-    type=click.Choice(["tt", "ff", "ss", "fs", "sf"]),
-    default="tt",
-    show_default=True,
-    help="Speed of N, then of P devices.",
-)
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of every draw.")
+@with_conditions
 @click.option(
     "--set",
     "settings",
@@ -81,22 +70,16 @@ def command() -> None:
 )
 @click.option("--noise", is_flag=True, help="Find the thermal noise too; half as long again.")
 @click.option("--figure", type=click.Path(path_type=Path, dir_okay=False), help="Draw it into this PNG or PDF.")
-@click.option(
-    "--jobs", type=click.IntRange(1, 1024), default=usable_cores, show_default="all cores", help="Simulators."
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@jobs_option
+@json_option
 def show(
     w_um: tuple[float, ...],
     draws: int,
     vcm_v: float | None,
     overdrive_mv: float,
     period_ns: float,
-    flavour: str,
-    vdd_v: float,
-    temp_c: float,
-    corner: str,
-    seed: int,
     settings: tuple[str, ...],
+    conditions: list[str],
     noise: bool,
     figure: Path | None,
     jobs: int,
@@ -112,7 +95,6 @@ def show(
     from prcim.characterize.plan import Plan
     from prcim.spice.ngspice import find_ngspice
 
-    conditions = [f"flavour={flavour}", f"vdd_v={vdd_v}", f"temp_c={temp_c}", f"corner={corner}", f"seed={seed}"]
     plan = Plan(name="amplifier").changed([*conditions, *settings])
     mismatch, technology, ngspice = plan.make_mismatch(), plan.make_technology(), find_ngspice()
     search = OffsetSearch(

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from prcim.cli.options import jobs_option, json_option, with_conditions
 from prcim.cli.progress import Progress
-from prcim.cli.workers import usable_cores, worker_pool
+from prcim.cli.workers import worker_pool
 
 if TYPE_CHECKING:
     from prcim.characterize.cell_result import CellFigures, ReadPoint
@@ -16,18 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("show")
 @click.argument("name")
-@click.option(
-    "--flavour", type=click.Choice(["hp", "sram"]), default="hp", show_default=True, help="The project's own cards."
-)
-@click.option("--vdd", "vdd_v", type=float, default=1.1, show_default=True, help="Supply, V.")
-@click.option("--temp", "temp_c", type=float, default=27.0, show_default=True, help="Temperature, degrees Celsius.")
-@click.option(
-    "--corner",
-    type=click.Choice(["tt", "ff", "ss", "fs", "sf"]),
-    default="tt",
-    show_default=True,
-    help="Speed of N, then of P devices.",
-)
+@with_conditions
 @click.option("--draws", type=int, default=2000, show_default=True, help="Cells with a mismatch of their own.")
 @click.option(
     "--vwl",
@@ -36,7 +26,6 @@ if TYPE_CHECKING:
     multiple=True,
     help="Level of the word line, V; repeatable.  [default: 0.35, 0.4, 0.5, ... up to the supply, at most 1.1]",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of every draw.")
 @click.option(
     "--set",
     "settings",
@@ -45,20 +34,14 @@ if TYPE_CHECKING:
     help="As in a plan: sizes.w_pass_m (m), a_vt_v_m (V m), a_beta_m (m), models, nmos, pmos; repeatable.",
 )
 @click.option("--figures", type=click.Path(file_okay=False, path_type=Path), help="Also draw it into this folder.")
-@click.option(
-    "--jobs", type=click.IntRange(1, 1024), default=usable_cores, show_default="all cores", help="Simulators."
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@jobs_option
+@json_option
 def show(
     name: str,
-    flavour: str,
-    vdd_v: float,
-    temp_c: float,
-    corner: str,
     draws: int,
     v_wl_v: tuple[float, ...],
-    seed: int,
     settings: tuple[str, ...],
+    conditions: list[str],
     figures: Path | None,
     jobs: int,
     as_json: bool,
@@ -76,7 +59,6 @@ def show(
 
     if name not in CELLS:
         raise InputError(f"there is no cell {name!r}; known cells are: {', '.join(CELLS)}")
-    conditions = [f"flavour={flavour}", f"vdd_v={vdd_v}", f"temp_c={temp_c}", f"corner={corner}", f"seed={seed}"]
     kind = [f"cell={name}", f"mode={CELLS[name].reads[0]}"]
     plan = Plan(name="cell").changed([*kind, *conditions, *settings])
     bench = CellBench(

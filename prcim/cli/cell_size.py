@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from prcim.cli.options import jobs_option, json_option
 from prcim.cli.progress import Progress
-from prcim.cli.workers import usable_cores, worker_pool
+from prcim.cli.workers import worker_pool
 
 if TYPE_CHECKING:
     from prcim.characterize.sizing import SizingPoint
@@ -52,11 +53,9 @@ LEGEND = (
 )
 @click.option("--draws", type=click.IntRange(20, 100_000), default=200, show_default=True, help="Cells drawn a point.")
 @click.option("--amplifier-w", "amplifier_w_um", type=float, default=1.0, show_default=True, help="Amplifier pair, um.")
-@click.option(
-    "--jobs", type=click.IntRange(1, 1024), default=usable_cores, show_default="all cores", help="Simulators."
-)
+@jobs_option
 @click.option("--figure", type=click.Path(path_type=Path, dir_okay=False), help="Draw the sweep into this PNG or PDF.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@json_option
 def size(
     name: str,
     more: tuple[str, ...],

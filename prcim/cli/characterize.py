@@ -6,22 +6,20 @@ from pathlib import Path
 import click
 
 from prcim.cli.lut import cell_text
+from prcim.cli.options import jobs_option, json_option, settings_option
 from prcim.cli.progress import Progress
 from prcim.cli.simulation import characterize_plan
-from prcim.cli.workers import usable_cores
 
 
 @click.command("characterize")
 @click.argument("plan", default="8t-64")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a field of the plan; repeatable.")
+@settings_option
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of samples and table. [default: build/characterize/NAME-<plan id>]",
 )
-@click.option(
-    "--jobs", type=click.IntRange(1, 1024), default=usable_cores, show_default="all cores", help="Simulators."
-)
+@jobs_option
 @click.option(
     "--timeout",
     "timeout_s",
@@ -30,7 +28,7 @@ from prcim.cli.workers import usable_cores
     show_default=True,
     help="Seconds after which a simulator counts as hanging.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@json_option
 def command(plan: str, settings: tuple[str, ...], out: Path | None, jobs: int, timeout_s: float, as_json: bool) -> None:
     """Simulate PLAN, a named plan or a .toml file, and make its error table.
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prcim.cli.options import json_option
+
 if TYPE_CHECKING:
     from prcim.characterize.array_difference import ArrayDifference
     from prcim.characterize.lut import ErrorLUT
@@ -18,7 +20,7 @@ SHOWN = 12
 @click.command("diff")
 @click.argument("a")
 @click.argument("b")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@json_option
 def diff(a: str, b: str, as_json: bool) -> None:
     """Compare the tables A and B: plans, numbers, and whether sampling alone explains the difference.
 

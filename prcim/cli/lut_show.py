@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prcim.cli.lut_need import PRINTED, WORDS, figure_text, halving_lines
+from prcim.cli.options import json_option
 
 if TYPE_CHECKING:
     from prcim.characterize.lut import ErrorLUT
@@ -29,7 +30,7 @@ ARRAYS = ("mac", "transfer_v", "v_col", "v_res", "read_sigma", "energy_j", "icc_
 @click.command("show")
 @click.argument("table")
 @click.option("--figures", type=click.Path(file_okay=False, path_type=Path), help="Also draw it into this folder.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@json_option
 def show(table: str, figures: Path | None, as_json: bool) -> None:
     """Print TABLE: errors and their shares at each sum, in units of S, each figure with its 95 % interval.
 

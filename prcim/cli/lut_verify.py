@@ -4,10 +4,12 @@ import json
 
 import click
 
+from prcim.cli.options import json_option
+
 
 @click.command("verify")
 @click.argument("table")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@json_option
 def verify(table: str, as_json: bool) -> None:
     """Check that TABLE keeps its laws and is what its plan says.
 

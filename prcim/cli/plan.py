@@ -4,11 +4,13 @@ import json
 
 import click
 
+from prcim.cli.options import json_option, settings_option
+
 
 @click.command("plan")
 @click.argument("name", required=False)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a field of the plan; repeatable.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@settings_option
+@json_option
 def command(name: str | None, settings: tuple[str, ...], as_json: bool) -> None:
     """List the named plans, or show plan NAME with every field that decides its result."""
     from prcim.characterize.plan import named_plan, plan_names

@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
+from prcim.cli.options import json_option
 from prcim.errors import InputError
 
 
 @click.command("report")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@json_option
 def command(folder: Path | None, as_json: bool) -> None:
     """Print the results in FOLDER, a folder of `prcim train`; by default the newest one in build/train."""
     if folder is None:

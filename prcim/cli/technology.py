@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prcim.cli.options import json_option
+
 if TYPE_CHECKING:
     from prcim.cells.technology import Technology
 
@@ -56,7 +58,7 @@ _OPTIONS = (
     click.option(
         "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A field of a plan's section technology."
     ),
-    click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output."),
+    json_option,
 )
 
 
