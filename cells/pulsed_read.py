@@ -62,7 +62,7 @@ class PulsedRead(TimedRead):
         return self.word_line_times_s(column)[1] + 3 * EDGE_S
 
     def t_step_s(self, column: Column) -> float:
-        """Half a pulse; the solver takes shorter ones where they are needed. A tenth of it moved no read by 0.002 in S."""
+        """Half a pulse; the solver takes shorter ones where they are needed. A tenth moved no read by 0.002 in S."""
         return self.t_pulse_s / 2
 
     def noise_deck(self, column: Column, inputs: NDArray[np.int8]) -> Deck:
