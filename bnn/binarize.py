@@ -36,3 +36,16 @@ def sign(x: Tensor) -> Tensor:
 def expected_sign_slope(z: Tensor, width: float) -> Tensor:
     """Slope of E[sign(z + noise)] for normal noise of standard deviation `width`: 2 phi(z / width) / width."""
     return (2 / (width * math.sqrt(2 * math.pi))) * torch.exp(-0.5 * (z / width) ** 2)
+
+
+def shifted(x: Tensor, bits: int) -> Tensor:
+    """Integers shifted down by some bits, rounded down; the gradient passes as if nothing were rounded.
+
+    Example:
+        >>> shifted(torch.tensor([130.0, -1.0]), 6).tolist()
+        [2.0, -1.0]
+    """
+    scaled = x / 2**bits
+    floor = scaled.floor()
+    result: Tensor = floor.detach() + (scaled - scaled.detach())
+    return result

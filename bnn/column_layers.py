@@ -1,5 +1,6 @@
 """Layers that live on columns: linear, and convolution."""
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -76,11 +77,16 @@ class ColumnLayer(nn.Module):
         if isinstance(readout, Adc):
             if binary:
                 self.norm = BatchNorm(self.outputs)
-        elif column_norm:
-            self.column_norm = ColumnNorm(self.groups, self.outputs)
+            return
+        # A square of pool^2 bits has a +1 in half of all cases when a bit is +1 in some pool^-2 of them: votes of G
+        # columns, whose sum spreads by sqrt(G), want thresholds higher by this many standard deviations.
+        shift = min((math.pi / 2 / self.groups) ** 0.5, 1.0) if pool > 1 else 0.0
+        if column_norm:
+            self.column_norm = ColumnNorm(self.groups, self.outputs, shift=shift)
         else:
             low, high = self.threshold_range()
-            self.threshold = nn.Parameter(torch.full((self.groups, self.outputs), low + (high - low) // 4 * 2.0))
+            start = low + (high - low) // 4 * 2.0 + 2 * round(shift * self.cut.weights**0.5 / 2)
+            self.threshold = nn.Parameter(torch.full((self.groups, self.outputs), start))
 
     def threshold_range(self) -> tuple[int, int]:
         """Lowest and highest threshold that hardware can make, in S."""

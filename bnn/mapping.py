@@ -101,9 +101,10 @@ def check_mapping(layer: str, inputs: int, *, rows: int, n_used: int) -> int:
     if needed != n_used:
         fits = [w for w in range(n_used, 2 * inputs + 8 * rows, n_used) if w // groups_for(w, rows) == n_used]
         near = min(fits, key=lambda width: abs(width - inputs), default=None)
-        advice = "" if near is None else f"choose a width of {near}, or "
+        advice = "" if near is None else f"choose a width of {near}, "
         raise InputError(
             f"{layer} with {inputs} inputs on {rows} rows needs columns with {needed} used rows, but the table is for"
-            f" {n_used}; {advice}characterize with rows={rows} n_used={needed}"
+            f" {n_used}; {advice}fill columns with constant cells (bias_rows), or characterize with rows={rows}"
+            f" n_used={needed}"
         )
     return groups

@@ -6,25 +6,48 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, final
 
+from prcim.bnn.datasets.cifar10 import load_cifar10
 from prcim.bnn.datasets.digits import load_digits
 from prcim.bnn.datasets.images import Images
 from prcim.bnn.datasets.mnist import load_mnist
+from prcim.bnn.models.chain import Chain
+from prcim.bnn.models.convnet import ConvNetSpec
 from prcim.bnn.models.mlp import Mlp, MlpSpec
 from prcim.bnn.models.network import Network
+from prcim.bnn.models.resnet18 import ResNet18, ResNet18Spec
 from prcim.bnn.models.spec import NetworkSpec
+from prcim.bnn.models.vgg9 import Vgg9Spec
 from prcim.errors import InputError
 
-#: Loads training and test images from a folder, or from nowhere for a set that is embedded in a package.
-Loader = Callable[[Path | None], tuple[Images, Images]]
+
+@final
+@dataclass(frozen=True)
+class DataSet:
+    """A set of labelled images in ten classes.
+
+    Attributes:
+        load: gives training and test images from a folder, or from nowhere for a set that is embedded in a package.
+        size: channels, height and width.
+    """
+
+    load: Callable[[Path | None], tuple[Images, Images]]
+    size: tuple[int, int, int]
 
 
 @final
 @dataclass(frozen=True)
 class Model:
-    """A kind of network: what describes one, and what builds it from the description and a seed."""
+    """A kind of network.
+
+    Attributes:
+        spec: what describes one.
+        network: what builds it from the description and a seed.
+        dataset: its usual data set.
+    """
 
     spec: type[NetworkSpec]
     network: Callable[..., Network]
+    dataset: str
 
     def build(self, spec: NetworkSpec, *, seed: int = 0) -> Network:
         """A network with starting weights of the seed."""
@@ -36,11 +59,15 @@ class Model:
 
 
 MODELS: Mapping[str, Model] = MappingProxyType({
-    "mlp": Model(MlpSpec, Mlp),
+    "mlp": Model(MlpSpec, Mlp, "digits"),
+    "convnet": Model(ConvNetSpec, Chain, "mnist"),
+    "vgg9": Model(Vgg9Spec, Chain, "cifar10"),
+    "resnet18": Model(ResNet18Spec, ResNet18, "cifar10"),
 })  # fmt: skip
-DATASETS: Mapping[str, Loader] = MappingProxyType({
-    "digits": load_digits,
-    "mnist": load_mnist,
+DATASETS: Mapping[str, DataSet] = MappingProxyType({
+    "digits": DataSet(load_digits, (1, 8, 8)),
+    "mnist": DataSet(load_mnist, (1, 28, 28)),
+    "cifar10": DataSet(load_cifar10, (3, 32, 32)),
 })  # fmt: skip
 
 
@@ -55,8 +82,8 @@ def named_model(name: str) -> Model:
     return MODELS[name]
 
 
-def named_dataset(name: str) -> Loader:
-    """What loads a data set, by name.
+def named_dataset(name: str) -> DataSet:
+    """A data set by name.
 
     Raises:
         InputError: there is none of that name.

@@ -65,6 +65,8 @@ class ColumnNorm(nn.Module):
 
     Args:
         groups, outputs: the columns.
+        shift: to start with, in standard deviations.
+        momentum: share of a mini-batch in the running mean and spread.
 
     Example:
         >>> norm = ColumnNorm(1, 1)
@@ -77,10 +79,10 @@ class ColumnNorm(nn.Module):
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, groups: int, outputs: int, *, momentum: float = 0.1) -> None:
+    def __init__(self, groups: int, outputs: int, *, shift: float = 0.0, momentum: float = 0.1) -> None:
         super().__init__()
         self.momentum = momentum
-        self.shift = nn.Parameter(torch.zeros(groups, outputs))
+        self.shift = nn.Parameter(torch.full((groups, outputs), shift))
         self.register_buffer("running_mean", torch.zeros(groups, outputs))
         self.register_buffer("running_var", torch.ones(groups, outputs))
 

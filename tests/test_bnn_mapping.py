@@ -52,7 +52,7 @@ def test_a_layer_passes_only_with_the_table_of_its_columns(inputs: int, rows: in
         assert message.endswith(f"characterize with rows={rows} n_used={needed}")
         # Both pieces of advice hold: the table, and the nearest width for the table there is.
         assert check_mapping("layer", inputs, rows=rows, n_used=needed) * needed == inputs
-        advice = re.search(r"; choose a width of (\d+), or characterize", message)
+        advice = re.search(r"; choose a width of (\d+), fill columns", message)
         assert (advice is None) == (n_used > rows)
         if advice is not None:
             width = int(advice[1])
@@ -64,7 +64,7 @@ def test_a_layer_passes_only_with_the_table_of_its_columns(inputs: int, rows: in
 @pytest.mark.parametrize(("width", "needed", "fits"), [(100, 50, 128), (96, 48, 64), (32, 32, 64), (67, 1, 64)])
 def test_width_that_does_not_fit_is_refused_by_the_layer_s_name(width: int, needed: int, fits: int) -> None:
     with pytest.raises(
-        InputError, match=f"column layer 3 with {width} inputs.*choose a width of {fits}, or .*n_used={needed}$"
+        InputError, match=f"column layer 3 with {width} inputs.*choose a width of {fits}, .*n_used={needed}$"
     ):
         ColumnLinear(
             width, 8, index=3, rows=64, n_used=64, readout=Majority(), generator=torch.Generator().manual_seed(0)
@@ -85,5 +85,5 @@ def test_network_takes_only_a_table_of_its_columns() -> None:
     for rows, n_used in ((64, 64), (32, 32)):
         with pytest.raises(InputError, match=f"for {rows} rows with {n_used} used, the network for 64 with 32"):
             spec.check_table(rows, n_used)
-    with pytest.raises(InputError, match="the hidden layers with 100 inputs on 64 rows"):
+    with pytest.raises(InputError, match="hidden 1 with 100 inputs on 64 rows"):
         MlpSpec(inputs=64, classes=10, rows=64, n_used=64, width=100).check_table(64, 64)

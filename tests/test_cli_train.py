@@ -109,7 +109,7 @@ def test_a_damaged_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_a_width_that_the_table_does_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
     assert status(["train", "--lut", "package:8t-64", "--width", "100"]) == 2
-    assert "choose a width of 128, or characterize with rows=64 n_used=50" in capsys.readouterr().err
+    assert "choose a width of 128, fill columns with constant cells (bias_rows), or characterize with rows=64 n_used=50" in capsys.readouterr().err
 
 
 def test_an_adc_in_place_of_the_majority(

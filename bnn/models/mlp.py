@@ -12,18 +12,24 @@ from prcim.bnn.column_layers import ColumnLinear
 from prcim.bnn.layers import BatchNorm, BinaryLinear
 from prcim.bnn.mapping import LayerShape
 from prcim.bnn.models.network import Network
-from prcim.bnn.models.spec import NetworkSpec
+from prcim.bnn.models.spec import NetworkSpec, scaled
 from prcim.bnn.noise import Reads, VirtualChip
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class MlpSpec(NetworkSpec):
-    """Sizes of the network: `hidden` layers of width x width lie on columns."""
+    """Sizes of the network: `hidden` layers of width x width lie on columns; `factor` multiplies the width."""
 
     inputs: int
     width: int = 256
     hidden: int = 3
+    factor: float = 1.0
+
+    @property
+    def features(self) -> int:
+        """Width of a hidden layer."""
+        return self.width if self.factor == 1 else scaled(self.width, self.factor)
 
     @classmethod
     def for_images(cls, size: tuple[int, int, int], **options: Any) -> "MlpSpec":
@@ -32,11 +38,13 @@ class MlpSpec(NetworkSpec):
 
     def layers(self) -> tuple[LayerShape, ...]:
         """All layers."""
-        on_columns = LayerShape(name="the hidden layers", inputs=self.width, outputs=self.width)
         return (
-            LayerShape(name="first", inputs=self.inputs, outputs=self.width, digital=True),
-            *[on_columns] * self.hidden,
-            LayerShape(name="last", inputs=self.width, outputs=self.classes, digital=True),
+            LayerShape(name="first", inputs=self.inputs, outputs=self.features, digital=True),
+            *[
+                LayerShape(name=f"hidden {i + 1}", inputs=self.features, outputs=self.features)
+                for i in range(self.hidden)
+            ],
+            LayerShape(name="last", inputs=self.features, outputs=self.classes, digital=True),
         )
 
 
@@ -53,13 +61,13 @@ class Mlp(Network):
         super().__init__()
         self.spec: MlpSpec = spec
         generator = torch.Generator().manual_seed(seed)
-        self.first = BinaryLinear(spec.inputs, spec.width, generator=generator)
-        self.first_norm = BatchNorm(spec.width)
+        self.first = BinaryLinear(spec.inputs, spec.features, generator=generator)
+        self.first_norm = BatchNorm(spec.features)
         self.columns: Sequence[ColumnLinear] = nn.ModuleList(  # type: ignore[assignment]
-            ColumnLinear(spec.width, spec.width, index=i, generator=generator, **spec.on_columns())
+            ColumnLinear(spec.features, spec.features, index=i, generator=generator, **spec.on_columns())
             for i in range(spec.hidden)
         )
-        self.last = BinaryLinear(spec.width, spec.classes, generator=generator)
+        self.last = BinaryLinear(spec.features, spec.classes, generator=generator)
         self.last_norm = BatchNorm(spec.classes)
 
     def forward(self, x: Tensor, chip: VirtualChip | None = None, reads: Reads | None = None) -> Tensor:

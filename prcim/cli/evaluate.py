@@ -53,7 +53,7 @@ def command(
     table = saved.lut if lut is None else open_lut(lut)
     saved.network.spec.check_table(table.rows, table.n_used)
     tables = integer_tables(table, saved.network.spec.make_readout().amplifier)
-    _, images = named_dataset(saved.dataset)(data)
+    _, images = named_dataset(saved.dataset).load(data)
     started = time.monotonic()
     with Progress() as progress:
         results = evaluate(

@@ -16,6 +16,8 @@ COMMANDS = {
     "characterize": "Monte Carlo in ngspice: a plan in, an error table out.",
     "plan": "List the named plans, or show one with all its fields.",
     "lut": "Look at an error table.",
+    "data": "Download a data set.",
+    "map": "See what a network takes on columns.",
     "train": "Train a network for a table and judge it on virtual chips.",
     "evaluate": "Judge a trained network on virtual chips.",
     "report": "Print the results of a training again.",

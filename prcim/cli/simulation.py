@@ -21,7 +21,7 @@ data_option = click.option(
     "--data",
     envvar="PRCIM_DATA",
     type=click.Path(path_type=Path),
-    help="Folder of the data set, for mnist. [also: PRCIM_DATA]",
+    help="Folder of the data set, for mnist and cifar10. [also: PRCIM_DATA]",
 )
 
 

@@ -96,7 +96,7 @@ def command(
     from prcim.files import lock_folder
 
     named_model(model)
-    images = named_dataset(dataset)(data)
+    images = named_dataset(dataset).load(data)
     recipe = Recipe(noise=noise_model(noise), epochs=epochs, seed=seed)
     with Progress() as progress:
         if lut is None:
