@@ -1,7 +1,6 @@
 """From simulated shots to the table."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
 from prcim.cells.pulsed_read import PulsedRead
-from prcim.characterize.agreement import LARGEST_MAX, RMS_MAX, SPREAD_MAX, compared
+from prcim.characterize.agreement import LARGEST_MAX, RMS_MAX, SPREAD_MAX, agreement, compared
 from prcim.characterize.dies import Dies, die_curves
 from prcim.characterize.engine import Engine
 from prcim.characterize.lut import QUANTILES, SCHEMA, ErrorLUT
@@ -152,15 +151,16 @@ def _agreement(samples: dict[str, pd.DataFrame], plan: Plan, curve: TransferCurv
         RunError: too far for a table.
     """
     if plan.engine == "column":
-        return {"n": 0, "rms_mac": None, "max_mac": None, "spread_ratio": None}
+        return agreement(np.empty((0, 2, len(curve.mac)))).as_json()
     found = compared(samples["checks"], samples["columns"], curve)
     if not found.good:
         raise RunError(
             f"composed columns differ from ngspice's by {found.rms_mac:.3f} rms and {found.max_mac:.2f} at most in S"
-            f" (limits {RMS_MAX} and {LARGEST_MAX}), their spread is {found.spread_ratio:.3f} times ngspice's (1 within"
-            f" {SPREAD_MAX}), over {found.n} reads; there is no table. engine=column simulates every column"
+            f" (limits {RMS_MAX} and {LARGEST_MAX}), their spread is {found.spread_ratio:.3f} times ngspice's, at the"
+            f" worst sum {found.spread_ratio_worst:.3f} times (1 within {SPREAD_MAX}), over {found.n} reads; there is"
+            " no table. engine=column simulates every column"
         )
-    return {name: value if name == "n" else float(f"{value:.4g}") for name, value in asdict(found).items()}
+    return found.as_json()
 
 
 def _cube(shots: pd.DataFrame, plan: Plan, mac: Floats) -> tuple[Floats, NDArray[np.bool_]]:

@@ -89,7 +89,7 @@ def column_variance_interval(
 
 
 def share_interval(
-    between: Floats, within: Floats, *, patterns: int, dof: tuple[float, float], level: float = LEVEL
+    between: Floats, within: Floats, *, patterns: int, dof: tuple[float, Floats | float], level: float = LEVEL
 ) -> Interval:
     """Interval of v_col / (v_col + v_res) from both mean squares, exact where these are (Fisher's F).
 

@@ -84,6 +84,20 @@ def test_intervals_with_log_normal_cells() -> None:
         assert np.all(values >= 0.89), (name, values)
 
 
+@pytest.mark.slow
+def test_shares_where_few_cells_conduct_or_few_do_not() -> None:
+    """All sums of 64 cells with a spread of 55 %, of which one or two make the patterns' variance there.
+
+    250 tables: 0.95 is seen to 0.014 and tested to 4 of that. The interval for normal errors holds 0.87 at K = 63.
+    """
+    world = World(n=64, sums=65, columns=128, patterns=4, sigma=0.55, tail=True, dies=4, cells=16)
+    known, inside = truth(world)["static_share"], []
+    for key in range(250):
+        share = estimates(synthetic_lut(world, key, total=False), names=("static_share",))["static_share"]
+        inside.append((share.low <= known) & (known <= share.high))
+    assert np.all(np.mean(inside, axis=0)[1:-1] >= 0.895)
+
+
 def mean_width(world: World, names: tuple[str, ...], effort: Effort | None = None) -> dict[str, Any]:
     """Mean length of intervals over 60 tables."""
     tables = [synthetic_lut(world, key, total=False) for key in range(60)]
@@ -222,8 +236,11 @@ def test_wider_where_more_is_asked() -> None:
 def test_the_shipped_table() -> None:
     found = estimates(open_lut("package:8t-64"))
     lut = open_lut("package:8t-64")
-    np.testing.assert_allclose(found["static_share"].low, lut.icc_low, atol=1e-5)
-    np.testing.assert_allclose(found["static_share"].high, lut.icc_high, atol=1e-5)
+    # Cells that are not normal make it longer than the one that the file holds, at sums of fair inputs by little.
+    share, middle = found["static_share"], slice(20, 45)
+    assert np.all(share.low <= lut.icc_low + 1e-5)
+    assert np.all(share.high >= lut.icc_high - 1e-5)
+    assert np.all((share.width <= 1.3 * (lut.icc_high - lut.icc_low))[middle])
     assert found["pooled_static_share"].value == pytest.approx(lut.static_share)
     # 64 cells that err independently: 0.51 with binomial weights.
     assert found["pooled_static_share"].low < 0.51 < found["pooled_static_share"].high
