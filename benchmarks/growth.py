@@ -1,0 +1,70 @@
+"""Seconds and memory of whole composed runs, command to table, as columns and rows grow.
+
+`b_s` is processor time of the run, `a_s` what it were if the smallest run's grew in proportion: a ratio above 1 says
+that time grows no faster than columns or rows. `peak_mib` is the largest sum of the resident memory of all processes of
+the run, looked at every 0.1 s; what they share counts in each.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measurement import Measurement, cpu_s
+from prcim.errors import RunError
+
+#: Columns of 64 rows at 65 sums, and rows of the first number of columns at 33.
+COLUMNS, ROWS = (1024, 2048, 4096, 8192), (32, 64, 128, 256)
+
+
+def measure(*, only: str, quick: bool, say: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+    """The entries of build/bench/growth.json."""
+    columns, rows = (COLUMNS[:2], ROWS[:2]) if quick else (COLUMNS, ROWS)
+    families = {
+        "growth/columns": [(count, 64, 65) for count in columns],
+        "growth/rows": [(columns[0], count, 33) for count in rows],
+    }
+    for family, runs in families.items():
+        if not family.startswith(only):
+            continue
+        first_s = 0.0
+        for count, its_rows, sums in runs:
+            say(f"{family}: {count} columns of {its_rows} rows")
+            spent_s, notes = _run(count, its_rows, sums)
+            first_s = first_s or spent_s
+            times = count * its_rows / (runs[0][0] * runs[0][1])
+            name = f"{family}/8t/r{its_rows}/c{count}/steady"
+            yield Measurement(name=name, a_s=first_s * times, b_s=spent_s, n=1, notes=notes).entry
+
+
+def _run(columns: int, rows: int, sums: int) -> tuple[float, dict[str, Any]]:
+    """Processor time of one run, s, and notes on its time and memory."""
+    settings = (f"columns={columns}", f"rows={rows}", f"n_used={rows}", f"sums={sums}")
+    with tempfile.TemporaryDirectory(prefix="prcim-") as scratch:
+        command = [str(Path(sys.executable).with_name("prcim")), "characterize", "8t-64", "--json", "--out", scratch]
+        command += [word for setting in settings for word in ("--set", setting)]
+        before, started, peak = cpu_s(), time.monotonic(), 0.0
+        with (Path(scratch) / "out").open("w") as out, (Path(scratch) / "log").open("w") as log:
+            run = subprocess.Popen(command, stdout=out, stderr=log)
+            while run.poll() is None:
+                peak = max(peak, _resident_mib(run.pid))
+                time.sleep(0.1)
+        if run.returncode:
+            words = (Path(scratch) / "log").read_text(encoding="utf-8").split()
+            raise RunError(f"a run of {columns} columns of {rows} rows failed: {' '.join(words)[-500:]}")
+        return cpu_s() - before, {"wall_s": round(time.monotonic() - started, 1), "peak_mib": round(peak)}
+
+
+def _resident_mib(pid: int) -> float:
+    """Resident memory of a process and of all that it started, MiB; Linux only, elsewhere 0."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        tasks = Path(f"/proc/{pid}/task").iterdir()
+        children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20 + sum(_resident_mib(child) for child in children)
