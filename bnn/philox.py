@@ -43,16 +43,6 @@ def philox(counter: tuple[Word, Word, Word, Word], key: tuple[int, int]) -> tupl
     return c0, c1, c2, c3
 
 
-def round_keys(key: tuple[int, int]) -> list[tuple[int, int]]:
-    """The key of every round.
-
-    Example:
-        >>> [hex(word) for word in round_keys((0, 0))[1]]
-        ['0x9e3779b9', '0xbb67ae85']
-    """
-    return [((key[0] + i * _WEYL[0]) & _MASK, (key[1] + i * _WEYL[1]) & _MASK) for i in range(ROUNDS)]
-
-
 def draws16(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> Tensor:
     """Eight 16-bit draws for each counter: the low half of the first word, its high half, the low half of the second...
 

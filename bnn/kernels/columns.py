@@ -38,69 +38,87 @@ def _ones(context: Any, word: Any) -> Any:
 
 
 @inlined
-def _philox(a: Any, b: Any, c: Any, d: Any, keys: Words) -> Any:
-    for i in range(10):
+def _philox(a: Any, b: Any, c: Any, d: Any, k0: Any, k1: Any) -> Any:
+    for _ in range(10):
         p0, p1 = a * _M0, c * _M1
-        a, b, c, d = (p1 >> _HALF) ^ b ^ keys[i, 0], p1 & _LOW, (p0 >> _HALF) ^ d ^ keys[i, 1], p0 & _LOW
-    return a, b, c, d
+        a, b, c, d = (p1 >> _HALF) ^ b ^ k0, p1 & _LOW, (p0 >> _HALF) ^ d ^ k1, p0 & _LOW
+        k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
+    return u32(a), u32(b), u32(c), u32(d)
 
 
 @inlined
-def _draw(first: int, b: Any, c: Any, d: Any, keys: Words, s: Indices, to: int, lanes: Any) -> None:
-    """Indices of a table by K, at the start of `s`, and by the top 8 bits of a draw."""
-    nb = len(lanes)
-    for j in range(nb):
-        w0, w1, w2, w3 = _philox(u64(first + j), b, c, d, keys)
-        w0, w1, w2, w3 = u32(w0), u32(w1), u32(w2), u32(w3)
-        s[to + j] = u32(u32(s[j] << u32(8)) | u32(u32(w0 >> u32(8)) & u32(255)))
-        s[to + nb + j] = u32(u32(s[nb + j] << u32(8)) | u32(w0 >> u32(24)))
-        s[to + 2 * nb + j] = u32(u32(s[2 * nb + j] << u32(8)) | u32(u32(w1 >> u32(8)) & u32(255)))
-        s[to + 3 * nb + j] = u32(u32(s[3 * nb + j] << u32(8)) | u32(w1 >> u32(24)))
-        s[to + 4 * nb + j] = u32(u32(s[4 * nb + j] << u32(8)) | u32(u32(w2 >> u32(8)) & u32(255)))
-        s[to + 5 * nb + j] = u32(u32(s[5 * nb + j] << u32(8)) | u32(w2 >> u32(24)))
-        s[to + 6 * nb + j] = u32(u32(s[6 * nb + j] << u32(8)) | u32(u32(w3 >> u32(8)) & u32(255)))
-        s[to + 7 * nb + j] = u32(u32(s[7 * nb + j] << u32(8)) | u32(w3 >> u32(24)))
+def _low(k: Any, word: Any) -> Any:
+    return u32(u32(k << u32(8)) | u32(u32(word >> u32(8)) & u32(255)))
 
 
 @inlined
+def _high(k: Any, word: Any) -> Any:
+    return u32(u32(k << u32(8)) | u32(word >> u32(24)))
+
+
+@compiled
 def _sums(
-    s: Indices, z: Integers, x: Words, weights: Words, part: int, n: int, tables: Any, base: Indices, below: Integers,
-    first: int, read: Words, patterns: Words, g: int, keys: Words, lanes: Any,
+    s: Indices, z: Integers, words: Words, start: int, stop: int, g: int, rows: Words, n: int, fresh: NDArray[Any],
+    residual: NDArray[Any], curves: NDArray[Any], base: Indices, below: Integers, first: int, counters: Words,
+    patterns: Words, keys: Words, lanes: Any,
 ) -> None:  # fmt: skip
-    """S + error - threshold of the columns of one group and part, in the last fifth of `z`, which is `s` as signed."""
-    fresh, residual, curves = tables
-    size = 8 * len(lanes)
-    to = 4 * size
-    word, row = x[0], weights[0, part]
-    for j in range(size):
-        s[j] = u32(u32(n) - u32(_ones(word ^ row[j])))  # type: ignore[call-arg]
-    for v in range(1, len(x)):
-        word, row = x[v], weights[v, part]
+    """S + error - threshold of one group and part at some positions.
+
+    Args:
+        s: room for K and three indices.
+        z: what is found, by position from `start`.
+        start, stop: which positions.
+        g, rows, base, below: the group; its weights, curves and thresholds.
+        first: counter of the part's first eight channels.
+        words, n, fresh, residual, curves, counters, patterns, keys, lanes: as for `read_out`.
+    """
+    nb = len(lanes)
+    size = 8 * nb
+    i1, i2, i3 = size, 2 * size, 3 * size
+    # Each step is a loop of its own, so that it becomes one of vector instructions; look-ups, which do not, share one.
+    for t in range(stop - start):
+        m = start + t
+        word = words[m, g, 0]
         for j in range(size):
-            s[j] = u32(s[j] - u32(_ones(word ^ row[j])))  # type: ignore[call-arg]
-    if len(fresh):
-        _draw(first, read[0], read[1], read[2], keys[0], s, size, lanes)
-    if len(residual):
-        _draw(first, patterns[g, 0], patterns[g, 1], u64(0), keys[1], s, 2 * size, lanes)
-    if len(curves):
+            s[j] = u32(u32(n) - u32(_ones(word ^ rows[0, j])))  # type: ignore[call-arg]
+        for v in range(1, len(rows)):
+            word = words[m, g, v]
+            for j in range(size):
+                s[j] = u32(s[j] - u32(_ones(word ^ rows[v, j])))  # type: ignore[call-arg]
+        if len(fresh):
+            c1, c2, c3, k0, k1 = counters[m, 0], counters[m, 1], counters[m, 2], keys[0, 0], keys[0, 1]
+            for j in range(nb):
+                w0, w1, w2, w3 = _philox(u64(first + j), c1, c2, c3, k0, k1)
+                s[i1 + j], s[i1 + nb + j] = _low(s[j], w0), _high(s[nb + j], w0)
+                s[i1 + 2 * nb + j], s[i1 + 3 * nb + j] = _low(s[2 * nb + j], w1), _high(s[3 * nb + j], w1)
+                s[i1 + 4 * nb + j], s[i1 + 5 * nb + j] = _low(s[4 * nb + j], w2), _high(s[5 * nb + j], w2)
+                s[i1 + 6 * nb + j], s[i1 + 7 * nb + j] = _low(s[6 * nb + j], w3), _high(s[7 * nb + j], w3)
+        if len(residual):
+            c1, c2, k0, k1 = patterns[m, g, 0], patterns[m, g, 1], keys[1, 0], keys[1, 1]
+            for j in range(nb):
+                w0, w1, w2, w3 = _philox(u64(first + j), c1, c2, u64(0), k0, k1)
+                s[i2 + j], s[i2 + nb + j] = _low(s[j], w0), _high(s[nb + j], w0)
+                s[i2 + 2 * nb + j], s[i2 + 3 * nb + j] = _low(s[2 * nb + j], w1), _high(s[3 * nb + j], w1)
+                s[i2 + 4 * nb + j], s[i2 + 5 * nb + j] = _low(s[4 * nb + j], w2), _high(s[5 * nb + j], w2)
+                s[i2 + 6 * nb + j], s[i2 + 7 * nb + j] = _low(s[6 * nb + j], w3), _high(s[7 * nb + j], w3)
+        if len(curves):
+            for j in range(size):
+                s[i3 + j] = u32(base[j] + s[j])
+        if len(residual):
+            for j in range(size):
+                error = i32(i32(fresh[s[i1 + j]]) + i32(residual[s[i2 + j]]))
+                z[t, j] = i32(error + i32(curves[s[i3 + j]]))
+        elif len(fresh):
+            for j in range(size):
+                z[t, j] = i32(fresh[s[i1 + j]])
+        elif len(curves):
+            for j in range(size):
+                z[t, j] = i32(curves[s[i3 + j]])
+        else:
+            for j in range(size):
+                z[t, j] = i32(0)
         for j in range(size):
-            s[3 * size + j] = u32(base[j] + s[j])
-    # One look-up after another in a single loop: each is a load, and the loads of neighbours go on at the same time.
-    if len(residual):
-        for j in range(size):
-            error = i32(i32(fresh[s[size + j]]) + i32(residual[s[2 * size + j]]))
-            z[to + j] = i32(error + i32(curves[s[3 * size + j]]))
-    elif len(fresh):
-        for j in range(size):
-            z[to + j] = i32(fresh[s[size + j]])
-    elif len(curves):
-        for j in range(size):
-            z[to + j] = i32(curves[s[3 * size + j]])
-    else:
-        for j in range(size):
-            z[to + j] = i32(0)
-    for j in range(size):
-        z[to + j] = i32(i32(z[to + j] + i32(z[j] << i32(7))) - below[j])
+            z[t, j] = i32(i32(z[t, j] + i32(i32(s[j]) << i32(7))) - below[j])
 
 
 @compiled
@@ -113,7 +131,7 @@ def read_out(
 
     Args:
         words: inputs (M, G, W).
-        weights: (G, W, parts, 8 NB).
+        weights: (G, parts, W, 8 NB).
         n: inputs of a column.
         tables: errors by K and READ draw, by K and RESIDUAL draw, and curves over K, flat; those not used are empty.
         base: where the curve of each column begins, (G, parts, 8 NB).
@@ -121,7 +139,7 @@ def read_out(
         comparators: of a flash converter, thresholds from the first one on, (count, G, parts, 8 NB).
         counters: position, image and read of each input, (M, 3).
         patterns: digests, (M, G, 2); without residual they are not read.
-        keys: of READ and RESIDUAL for each round, (2, 10, 2).
+        keys: of READ and RESIDUAL, (2, 2).
         mode: MAJORITY, CODE or FLASH.
         step, half: of the converter, in units of 2 in S; half of the number of its codes.
         bias: added to the number of a code, so that a conversion to integers rounds down.
@@ -130,14 +148,15 @@ def read_out(
         totals: (M, O); number of votes +1, or sum of `number + bias`.
     """
     count, groups = words.shape[:2]
-    parts = weights.shape[2]
+    parts = weights.shape[1]
+    fresh, residual, curves = tables
     nb = len(lanes)
-    to = 32 * nb
+    size = 8 * nb
     outputs = totals.shape[1]
     blocks = (outputs + 7) // 8
-    s = np.empty(40 * nb, np.uint32)
-    z = s.view(np.int32)
-    sums = np.empty((TILE, 8 * nb), np.int32)
+    s = np.empty(4 * size, np.uint32)
+    z = np.empty((TILE, size), np.int32)
+    sums = np.empty((TILE, size), np.int32)
     inverse = f32(f32(1) / f32(step))
     lift = f32(f32(bias * step) + f32(0.5))
     low, high = i32(bias - half), i32(bias + half - 1)
@@ -146,29 +165,29 @@ def read_out(
         stop = min(start + TILE, count)
         sums[:] = i32(0)
         for g in range(groups):
-            for m in range(start, stop):
-                _sums(
-                    s, z, words[m, g], weights[g], part, n, tables, base[g, part], below[g, part],
-                    g * blocks + part * nb, counters[m], patterns[m], g, keys, lanes,
-                )  # fmt: skip
-                total = sums[m - start]
-                if mode == MAJORITY:
-                    for j in range(8 * nb):
-                        total[j] = i32(total[j] + (i32(1) if z[to + j] >= i32(0) else i32(0)))
-                elif mode == CODE:
-                    for j in range(8 * nb):
+            _sums(
+                s, z, words, start, stop, g, weights[g, part], n, fresh, residual, curves, base[g, part],
+                below[g, part], g * blocks + part * nb, counters, patterns, keys, lanes,
+            )  # fmt: skip
+            if mode == MAJORITY:
+                for t in range(stop - start):
+                    for j in range(size):
+                        sums[t, j] = i32(sums[t, j] + (i32(1) if z[t, j] >= i32(0) else i32(0)))
+            elif mode == CODE:
+                for t in range(stop - start):
+                    for j in range(size):
                         # Thresholds are multiples of 128 = 2 in S apart from the first.
-                        q = i32(f32(f32(i32(z[to + j] >> i32(7))) + lift) * inverse)
+                        q = i32(f32(f32(i32(z[t, j] >> i32(7))) + lift) * inverse)
                         q = q if q > low else low
                         q = q if q < high else high
-                        total[j] = i32(total[j] + q)
-                else:
-                    for j in range(8 * nb):
-                        total[j] = i32(total[j] + low)
-                    for c in range(len(comparators)):
-                        threshold = comparators[c, g, part]
-                        for j in range(8 * nb):
-                            total[j] = i32(total[j] + (i32(1) if z[to + j] >= threshold[j] else i32(0)))
+                        sums[t, j] = i32(sums[t, j] + q)
+            else:
+                sums[: stop - start] += low
+                for c in range(len(comparators)):
+                    threshold = comparators[c, g, part]
+                    for t in range(stop - start):
+                        for j in range(size):
+                            sums[t, j] = i32(sums[t, j] + (i32(1) if z[t, j] >= threshold[j] else i32(0)))
         for m in range(start, stop):
             for j in range(nb):
                 for k in range(8):
@@ -194,43 +213,44 @@ def gradients(
         begin: the position that `leaving` begins with.
         leaving: gradients of the partial sums (positions, G, O).
     """
-    parts = weights.shape[2]
+    parts = weights.shape[1]
+    fresh, residual, curves = tables
     groups, outputs = leaving.shape[1:]
     nb = len(lanes)
-    to = 32 * nb
+    size = 8 * nb
     blocks = (outputs + 7) // 8
-    s = np.empty(40 * nb, np.uint32)
-    z = s.view(np.int32)
+    s = np.empty(4 * size, np.uint32)
+    z = np.empty((TILE, size), np.int32)
     most = i32(len(slope) - 1)
-    for m in range(first, last):
+    for start in range(first, last, TILE):
+        stop = min(start + TILE, last)
         for g in range(groups):
             for part in range(parts):
                 _sums(
-                    s, z, words[m, g], weights[g], part, n, tables, base[g, part], below[g, part],
-                    g * blocks + part * nb, counters[m], patterns[m], g, keys, lanes,
+                    s, z, words, start, stop, g, weights[g, part], n, fresh, residual, curves, base[g, part],
+                    below[g, part], g * blocks + part * nb, counters, patterns, keys, lanes,
                 )  # fmt: skip
-                row = leaving[m - begin, g]
-                for j in range(nb):
-                    for k in range(8):
-                        o = part * 8 * nb + 8 * j + k
-                        if o < outputs:
-                            value = z[to + k * nb + j]
-                            if len(slope):
-                                row[o] = f32(arriving[m, o] * slope[min(abs(value), most)])
-                            else:
-                                row[o] = arriving[m, o] if low <= value < high else f32(0)
+                for m in range(start, stop):
+                    for j in range(nb):
+                        for k in range(8):
+                            o = part * size + 8 * j + k
+                            if o < outputs:
+                                value = z[m - start, k * nb + j]
+                                grad = arriving[m, o]
+                                if len(slope):
+                                    leaving[m - begin, g, o] = f32(grad * slope[min(abs(value), most)])
+                                else:
+                                    leaving[m - begin, g, o] = grad if low <= value < high else f32(0)
 
 
 @compiled
 def digests(words: Words, patterns: Words, first: int, last: int) -> None:
     """The digest of each input word, as `prcim.bnn.keys.digest`: words (M, G, W) -> (M, G, 2)."""
-    keys = np.empty((10, 2), np.uint64)
-    for i in range(10):
-        keys[i, 0], keys[i, 1] = u64(i) * _W0 & _LOW, u64(i) * _W1 & _LOW
     for m in range(first, last):
         for g in range(words.shape[1]):
             low = high = u64(0)
             for v in range(words.shape[2]):
                 word = words[m, g, v]
-                low, high, _, _ = _philox(word & _LOW, word >> _HALF, low, high, keys)
+                a, b, _, _ = _philox(word & _LOW, word >> _HALF, low, high, u64(0), u64(0))
+                low, high = u64(a), u64(b)
             patterns[m, g, 0], patterns[m, g, 1] = low, high

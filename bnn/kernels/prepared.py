@@ -11,7 +11,6 @@ from torch import Tensor
 from prcim.bnn.kernels.columns import CODE, FLASH, MAJORITY, TILE, digests, gradients, read_out
 from prcim.bnn.kernels.packing import cut_windows, pack_images, pack_rows, to_lanes, words_for
 from prcim.bnn.kernels.threads import share
-from prcim.bnn.philox import round_keys
 
 Words = NDArray[np.uint64]
 #: Errors and thresholds are kept in units of 2^-6 of the partial sum.
@@ -85,7 +84,7 @@ class Prepared:
         self.words = _words(x, weight, groups, layout.stride, self.shape)
         count = len(self.words)
         rows = _rows(weight if weight.dim() == 2 else weight.permute(0, 2, 3, 1).flatten(1), groups)
-        self._weights = to_lanes(np.moveaxis(rows, 0, 2), blocks)
+        self._weights = np.ascontiguousarray(to_lanes(np.moveaxis(rows, 0, 2), blocks).swapaxes(1, 2))
         self._tables = _narrow(fresh, residual, curves)
         base = column * (self.n + 1) if len(column) else torch.zeros(groups, outputs, dtype=torch.int64)
         self._base = to_lanes(base.numpy().astype(np.uint32), blocks)
@@ -106,7 +105,7 @@ class Prepared:
         self._counters[:, 0] = np.tile(np.arange(positions), self.shape[0])
         self._counters[:, 1] = np.repeat(images.numpy(), positions)
         self._counters[:, 2] = layout.read
-        self._keys = np.array([round_keys(layout.keys[:2]), round_keys(layout.keys[2:])], np.uint64)
+        self._keys = np.array([layout.keys[:2], layout.keys[2:]], np.uint64)
         self._patterns = np.empty((count if len(residual) else 0, groups, 2), np.uint64)
         if len(residual):
             share(lambda first, last: digests(self.words, self._patterns, first, last), count, least=512)
@@ -120,7 +119,7 @@ class Prepared:
         bias = half + (1 << 13) // step + 1
         mode = layout.mode if layout.mode != FLASH or self._flash else CODE
         found = np.empty((len(self.words), self.outputs), np.float32)
-        parts = self._weights.shape[2]
+        parts = self._weights.shape[1]
 
         def work(first: int, last: int) -> None:
             read_out(
