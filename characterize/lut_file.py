@@ -116,6 +116,29 @@ def open_luts(name: str) -> tuple[ErrorLUT, ...]:
         return load_luts(path)
 
 
+def open_points(name: str) -> tuple[tuple[ErrorLUT, ...], tuple[ErrorLUT, ...]]:
+    """The tables that NAME or NAME@CORNER/VDD/TEMP asks for, and all of their file.
+
+    The first of the file holds the plan of all conditions, the others only their own.
+
+    Raises:
+        InputError: there is none, or it is damaged, or it lacks the conditions.
+
+    Example:
+        >>> [len(luts) for luts in open_points("package:8t-64@tt/1.1/27")]
+        [1, 1]
+    """
+    file, at, wanted = name.rpartition("@") if "@" in name else (name, "", "")
+    luts = open_luts(file)
+    if not at:
+        return luts, luts
+    known = [conditions_text(lut) for lut in luts]
+    for lut, text in zip(luts, known, strict=True):
+        if _same(text, wanted):
+            return (lut,), luts
+    raise InputError(f"table {file} has no conditions {wanted!r}; it has: {', '.join(known)}")
+
+
 def open_lut(name: str) -> ErrorLUT:
     """One table of a file or of the package: NAME, or NAME@CORNER/VDD/TEMP for one of its conditions.
 
@@ -128,15 +151,7 @@ def open_lut(name: str) -> ErrorLUT:
         >>> open_lut("package:8t-64@tt/1.1/27").rows
         64
     """
-    file, at, wanted = name.rpartition("@") if "@" in name else (name, "", "")
-    luts = open_luts(file)
-    if not at:
-        return luts[0]
-    known = [conditions_text(lut) for lut in luts]
-    for lut, text in zip(luts, known, strict=True):
-        if _same(text, wanted):
-            return lut
-    raise InputError(f"table {file} has no conditions {wanted!r}; it has: {', '.join(known)}")
+    return open_points(name)[0][0]
 
 
 def conditions_text(lut: ErrorLUT) -> str:

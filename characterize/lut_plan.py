@@ -2,22 +2,24 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from prcim.characterize.lut import ErrorLUT
 from prcim.characterize.lut_check import Check
-from prcim.characterize.plan import DECK_VERSION, TABLE_VERSION, Plan
+from prcim.characterize.plan import DECK_VERSION, TABLE_VERSION, Plan, make_plan
+from prcim.errors import InputError
 
 
-def check_plan(lut: ErrorLUT, *, conditions: int = 1) -> Iterator[Check]:
+def check_plan(lut: ErrorLUT, *, first: ErrorLUT | None = None) -> Iterator[Check]:
     """Counts against the plan that the table holds, and the plan's identity.
 
     Args:
         lut: the table.
-        conditions: how many tables its file holds; the identity is that of a plan with all of them.
+        first: the first table of its file, which holds the plan of all conditions, and so their common identity; the
+            table itself unless given.
 
     Example:
         >>> from prcim.characterize.lut_file import open_lut
@@ -43,7 +45,7 @@ def check_plan(lut: ErrorLUT, *, conditions: int = 1) -> Iterator[Check]:
         text = f"{share:.2%} of the shots failed"
         counted = Check(name=counted.name, passed=False, figure=text, limit=f"<= {allowed:.2%}")
     yield counted
-    yield _identity(lut.meta, conditions)
+    yield _identity(lut.meta, lut.meta if first is None else first.meta)
 
 
 def versions_of(meta: Mapping[str, Any]) -> tuple[int, int | None] | None:
@@ -64,26 +66,49 @@ def versions_of(meta: Mapping[str, Any]) -> tuple[int, int | None] | None:
     return None
 
 
-def _identity(meta: Mapping[str, Any], conditions: int) -> Check:
+def _identity(meta: Mapping[str, Any], whole: Mapping[str, Any]) -> Check:
     name = "plan_id follows from the plan"
 
     def unknown(why: str) -> Check:
-        return Check(name=name, passed=None, figure=why, limit="-")
+        return Check(name=name, passed=None, figure=f"cannot be computed: {why}", limit="-")
 
-    missing = [key for key in ("plan", "plan_id", "models_sha256", "engine", "simulator") if key not in meta]
+    keys = ("plan", "plan_id", "models_sha256", "engine", "simulator")
+    missing = [key for key in keys if key not in meta or key not in whole]
     if missing:
-        return unknown(f"cannot be computed: the table lacks {', '.join(missing)}")
-    versions = versions_of(meta)
-    if versions is not None:
-        deck, table = versions
-        old = "" if versions == (DECK_VERSION, TABLE_VERSION) else "; an older version made it"
-        figure = f"{meta['plan_id'][:8]}: deck version {deck}, table version {table if table else '-'}{old}"
-        return Check(name=name, passed=True, figure=figure, limit=meta["plan_id"][:8])
-    if conditions > 1:
-        return unknown("cannot be computed: each table holds the plan of its own conditions")
-    if _fields(meta["plan"]) != _fields(Plan(name="x").model_dump(exclude={"technology": {"models"}})):
-        return unknown("cannot be computed: the plan has other fields than those of this version of prcim")
-    return Check(name=name, passed=False, figure="no version of prcim gives this identity", limit=meta["plan_id"][:8])
+        return unknown(f"the table lacks {', '.join(missing)}")
+    wanted = whole["plan_id"][:8]
+    versions = versions_of(whole)
+    if versions is None:
+        if _fields(whole["plan"]) != _fields(Plan(name="x").model_dump(exclude={"technology": {"models"}})):
+            return unknown("the plan has other fields than those of this version of prcim")
+        return Check(name=name, passed=False, figure="no version of prcim gives this identity", limit=wanted)
+    if meta["plan_id"] != whole["plan_id"]:
+        found = f"{meta['plan_id'][:8]}, and that of the file's first table is another"
+        return Check(name=name, passed=False, figure=found, limit=wanted)
+    if meta["plan"] != whole["plan"]:
+        try:
+            same = meta["plan"] == _at(whole["plan"], meta.get("conditions", []))
+        except InputError as error:
+            return unknown(str(error)[:80])
+        if not same:
+            return Check(name=name, passed=False, figure="the plan is not that of the file's first table", limit=wanted)
+    deck, table = versions
+    old = "" if versions == (DECK_VERSION, TABLE_VERSION) else "; an older version made it"
+    figure = f"{wanted}: deck version {deck}, table version {table if table else '-'}{old}"
+    return Check(name=name, passed=True, figure=figure, limit=wanted)
+
+
+def _at(content: Mapping[str, Any], conditions: Sequence[Any]) -> Any:
+    """What of a plan a table for one of its conditions holds; nothing if these are not among its conditions.
+
+    Raises:
+        InputError: this version of prcim refuses the plan.
+    """
+    plan = make_plan(dict(content), origin="the file's first table")
+    points = [point for point, found in enumerate(plan.conditions) if list(found) == list(conditions)]
+    if not points:
+        return None
+    return json.loads(plan.at(points[0]).model_dump_json(exclude={"technology": {"models"}}))
 
 
 def _fields(plan: Mapping[str, Any]) -> set[str]:

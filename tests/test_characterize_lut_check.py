@@ -1,6 +1,7 @@
 """A table that is broken in one way is found, and by the law that it breaks; one that is not passes."""
 
 import dataclasses
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -14,14 +15,14 @@ from prcim.characterize.lut_check import Check, check_arrays, check_law
 from prcim.characterize.lut_file import open_lut
 from prcim.characterize.lut_plan import check_plan, versions_of
 from prcim.characterize.lut_total import total_moments
-from prcim.characterize.plan import DECK_VERSION, TABLE_VERSION, make_plan, named_plan, plan_id
+from prcim.characterize.plan import DECK_VERSION, TABLE_VERSION, Plan, make_plan, named_plan, plan_id
 
 Floats = NDArray[np.float64]
 SIMULATOR = "ngspice-39"
 
 
-def checks(lut: ErrorLUT, *, conditions: int = 1) -> list[Check]:
-    return [*check_arrays(lut), *check_law(lut), *check_plan(lut, conditions=conditions)]
+def checks(lut: ErrorLUT, *, first: ErrorLUT | None = None) -> list[Check]:
+    return [*check_arrays(lut), *check_law(lut), *check_plan(lut, first=first)]
 
 
 def broken(lut: ErrorLUT) -> list[str]:
@@ -206,8 +207,8 @@ def test_the_identity_is_that_of_the_plan() -> None:
     assert versions_of(meta) is None
 
 
-def identity(lut: ErrorLUT, **arguments: int) -> Check:
-    return next(check for check in checks(lut, **arguments) if check.name == "plan_id follows from the plan")
+def identity(lut: ErrorLUT, *, first: ErrorLUT | None = None) -> Check:
+    return next(check for check in check_plan(lut, first=first) if check.name == "plan_id follows from the plan")
 
 
 def test_an_older_version_is_named() -> None:
@@ -219,7 +220,7 @@ def test_an_older_version_is_named() -> None:
 
 
 def test_what_cannot_be_computed_is_not_called_broken(lut: ErrorLUT) -> None:
-    """Fields that this version does not have, or not yet; several conditions; no provenance at all."""
+    """Fields that this version does not have, or not yet; no provenance at all."""
     other = changed(lut, meta={"plan_id": "0" * 64})
     more = {**lut.meta["plan"], "read": {**lut.meta["plan"]["read"], "volume": 11}}
     less = {**lut.meta["plan"], "read": {"comparator_noise_v": 0.5e-3}}
@@ -227,12 +228,39 @@ def test_what_cannot_be_computed_is_not_called_broken(lut: ErrorLUT) -> None:
         found = identity(changed(other, meta={"plan": plan}))
         assert found.passed is None
         assert "other fields than those of this version" in found.figure
-    found = identity(other, conditions=3)
-    assert found.passed is None
-    assert "each table holds the plan of its own conditions" in found.figure
     bare = {name: value for name, value in lut.meta.items() if name not in ("engine", "simulator")}
     found = identity(dataclasses.replace(lut, meta=bare))
     assert (found.passed, found.figure) == (None, "cannot be computed: the table lacks engine, simulator")
+
+
+def test_tables_of_other_conditions_have_the_identity_of_the_first(lut: ErrorLUT) -> None:
+    """The first holds the plan of all; each other one what that says for its conditions."""
+    whole = make_plan(lut.meta["plan"], origin="test").changed(['pvt.corners=["ss", "ff"]', "pvt.temps_c=[85]"])
+    common = plan_id(whole, simulator=SIMULATOR)
+
+    def at(plan: Plan, **meta: Any) -> ErrorLUT:
+        content = json.loads(plan.model_dump_json(exclude={"technology": {"models"}}))
+        about = {"plan": content, "plan_id": common, "conditions": list(plan.conditions[0])}
+        return changed(lut, meta={**about, **meta})
+
+    first, second, third = at(whole), at(whole.at(1)), at(whole.at(2))
+    for each in (first, second, third):
+        found = identity(each, first=first)
+        assert (found.passed, found.limit) == (True, common[:8])
+    # Alone it says no more than that it has another identity.
+    assert identity(second).passed is False
+    wrong = [
+        at(whole.at(1), plan_id="0" * 64),
+        at(whole.at(1), conditions=["ff", 1.1, 85.0]),
+        at(whole.at(1), conditions=["fs", 1.1, 85.0]),
+        at(whole.changed(["seed=2"]).at(1)),
+        at(whole.at(1).changed(["swing_v=0.11"])),
+    ]
+    for each in wrong:
+        assert identity(each, first=first).passed is False
+    assert identity(second, first=changed(first, meta={"plan_id": "0" * 64})).passed is False
+    bare = {name: value for name, value in first.meta.items() if name != "plan"}
+    assert identity(second, first=dataclasses.replace(first, meta=bare)).passed is None
 
 
 def test_a_table_without_a_plan_has_little_to_be_held_against(lut: ErrorLUT) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from prcim.characterize.lut import array_names
 from prcim.characterize.lut_file import conditions_text, load_lut, load_luts, open_lut
+from prcim.characterize.lut_plan import check_plan
 from prcim.characterize.plan import Plan, named_plan
 from prcim.characterize.run import Characterization, run_plan
 from prcim.errors import InputError
@@ -94,6 +95,14 @@ def test_file_has_every_condition_and_gives_one_by_name(found: Characterization)
         open_lut(f"{path}@ff/1.1/86")
     with pytest.raises(InputError, match="has no conditions 'warm'"):
         open_lut(f"{path}@warm")
+
+
+def test_every_condition_is_known_to_be_of_the_plan(found: Characterization) -> None:
+    """The first table holds the whole plan, the others what it says for their conditions."""
+    assert found.lut.meta["plan"]["pvt"]["corners"] == ["tt", "ss", "ff"]
+    for lut in found.luts:
+        *_, identity = check_plan(lut, first=found.luts[0])
+        assert identity.passed, identity
 
 
 @pytest.mark.parametrize("name", ["bank", "mac", "meta", "sha256"])

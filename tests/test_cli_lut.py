@@ -52,7 +52,13 @@ def path(lut: ErrorLUT, tmp_path: Path) -> Path:
 def points(lut: ErrorLUT, tmp_path: Path) -> Path:
     """A file of two conditions."""
     other = synthetic_lut(World(replicas=8, sigma=0.4), 1)
-    luts = [changed(one, meta={"conditions": at}) for one, at in ((lut, ["tt", 1.1, 27.0]), (other, ["ss", 1.0, 85.0]))]
+    pvt = ['pvt.corners=["ss"]', "pvt.vdds_v=[1.0]", "pvt.temps_c=[85]"]
+    whole = make_plan(lut.meta["plan"], origin="test").changed(pvt)
+    identity = {"models_sha256": lut.meta["models_sha256"], "plan_id": plan_id(whole, simulator="ngspice-39")}
+    luts = []
+    for made, plan in ((lut, whole), (other, whole.at(1))):
+        content = json.loads(plan.model_dump_json(exclude={"technology": {"models"}}))
+        luts.append(changed(made, meta={**identity, "plan": content, "conditions": list(plan.conditions[0])}))
     save_luts(luts, tmp_path / "points.npz")
     return tmp_path / "points.npz"
 
@@ -130,6 +136,19 @@ def test_show_draws(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert {file.name for file in (tmp_path / "figures").iterdir()} == {"transfer.png", "errors.png"}
 
 
+def test_show_says_how_far_composed_reads_are_off(
+    lut: ErrorLUT, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = {"n": 200, "rms_mac": 0.00512, "max_mac": 0.0131, "spread_ratio": 1.0002, "spread_ratio_worst": 0.99871}
+    lines = []
+    for agreement in (found, {**dict.fromkeys(found), "n": 0}, {**found, "spread_ratio_worst": None}):
+        save_luts((changed(lut, meta={"agreement": agreement}),), tmp_path / "lut.npz")
+        text, _ = run(["show", str(tmp_path / "lut.npz")], capsys)
+        lines.append([line for line in text.splitlines() if line.startswith("composed reads")])
+    start = "composed reads differ from ngspice's by 0.00512 rms and 0.0131 at most in S; ratio of spreads 1"
+    assert lines == [[f"{start}, 0.9987 at the worst sum; 200 reads"], [], [f"{start}; 200 reads"]]
+
+
 def test_conditions(points: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One line for each, all figures of the first; NAME@CONDITIONS is one of them."""
     out, _ = run(["show", str(points)], capsys)
@@ -139,12 +158,19 @@ def test_conditions(points: Path, capsys: pytest.CaptureFixture[str]) -> None:
     alone = as_object(["show", f"{points}@ss/1/85"], capsys)
     assert alone["meta"]["conditions"] == ["ss", 1.0, 85.0]
     assert alone == as_object(["show", str(points)], capsys)["points"][1]
+    # The plan of both, which names the other conditions; that of its own is in `meta`.
+    assert alone["plan"]["pvt"]["corners"] == ["ss"]
+    assert alone["meta"]["plan"]["pvt"]["corners"] == []
+    text, _ = run(["show", f"{points}@ss/1/85"], capsys)
+    assert "one of the plan's 2 conditions: tt/1.1/27, ss/1/85" in text.splitlines()
     text, _ = run(["export", str(points)], capsys)
     assert len(pd.read_csv(io.StringIO(text), comment="#")) == 10
     text, _ = run(["export", f"{points}@ss/1/85"], capsys)
     assert len(pd.read_csv(io.StringIO(text), comment="#")) == 5
-    found = as_object(["verify", str(points)], capsys)
-    assert {check["conditions"] for check in found["checks"]} == {"tt/1.1/27", "ss/1/85"}
+    for name, wanted in ((str(points), {"tt/1.1/27", "ss/1/85"}), (f"{points}@ss/1/85", {"ss/1/85"})):
+        found = as_object(["verify", name], capsys)
+        assert {check["conditions"] for check in found["checks"]} == wanted
+        assert all(check["passed"] for check in found["checks"] if check["name"] == "plan_id follows from the plan")
     assert as_object(["diff", f"{points}@tt/1.1/27", f"{points}@ss/1/85"], capsys)["agree"] is False
 
 

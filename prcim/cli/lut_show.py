@@ -37,18 +37,20 @@ def show(table: str, figures: Path | None, as_json: bool) -> None:
     At its end it says which figure is the least certain and how many more columns, patterns, dies or cells halve an
     interval. A table of several conditions gets one line for each, and all figures of the first.
     """
-    from prcim.characterize.lut_file import open_lut, open_luts
+    from prcim.characterize.lut_file import open_points
 
-    luts = (open_lut(table),) if "@" in table else open_luts(table)
+    luts, whole = open_points(table)
     if figures is not None:
         from prcim.characterize.figures import write_figures
 
         write_figures(luts[0], figures)
     if as_json:
-        several = {"points": [_object(lut) for lut in luts]} if len(luts) > 1 else {}
-        click.echo(json.dumps({**_object(luts[0]), **several}))
+        # Of several conditions the first table has the plan of all, the others that of their own.
+        objects = [{**_object(lut), "plan": whole[0].meta.get("plan")} for lut in luts]
+        several = {"points": objects} if len(luts) > 1 else {}
+        click.echo(json.dumps({**objects[0], **several}))
         return
-    for line in (*_head(luts[0]), *_conditions(luts), *_figures(luts[0]), *halving_lines(luts[0])):
+    for line in (*_head(luts[0], whole), *_conditions(luts), *_figures(luts[0]), *halving_lines(luts[0])):
         click.echo(line)
 
 
@@ -56,6 +58,16 @@ def cell_text(meta: Mapping[str, Any]) -> str:
     """What one cell adds: a current, or the charge on its capacitor."""
     size = f"{meta['c_cell_f'] * 1e15:.3f} fF" if "c_cell_f" in meta else f"{meta['i_cell_a'] * 1e6:.3f} uA"
     return f"cell {size}, relative sigma {meta['rel_sigma_cell']:.3f}"
+
+
+def agreement_text(agreement: Mapping[str, Any]) -> str:
+    """How far composed reads are from ngspice's."""
+    worst = agreement.get("spread_ratio_worst")
+    at_worst = "" if worst is None else f", {worst:.4g} at the worst sum"
+    return (
+        f"composed reads differ from ngspice's by {agreement['rms_mac']:.3g} rms and {agreement['max_mac']:.3g} at most"
+        f" in S; ratio of spreads {agreement['spread_ratio']:.4g}{at_worst}; {agreement['n']} reads"
+    )
 
 
 def _object(lut: "ErrorLUT") -> dict[str, Any]:
@@ -81,8 +93,9 @@ def _object(lut: "ErrorLUT") -> dict[str, Any]:
     }
 
 
-def _head(lut: "ErrorLUT") -> Iterator[str]:
+def _head(lut: "ErrorLUT", whole: "Sequence[ErrorLUT]") -> Iterator[str]:
     from prcim.characterize.effort import effort_of
+    from prcim.characterize.lut_file import conditions_text
     from prcim.characterize.lut_precision import estimates
 
     meta, found, effort = lut.meta, estimates(lut), effort_of(lut)
@@ -91,6 +104,11 @@ def _head(lut: "ErrorLUT") -> Iterator[str]:
     made_by = f"{meta.get('engine', 'unknown')} engine, {meta.get('simulator', 'no simulator')}"
     yield f"{plan.get('name', '')}, plan {lut.plan_id[:8]}, {made_by}, sha256 {lut.sha256[:16]}"
     yield f"{lut.rows} rows, {lut.n_used} used; {read_text(meta)}" + (f"; {where}" if where else "")
+    if len(whole) > 1:
+        yield f"one of the plan's {len(whole)} conditions: {', '.join(conditions_text(each) for each in whole)}"
+    agreement = meta.get("agreement", {})
+    if agreement.get("n"):
+        yield agreement_text(agreement)
     counts = f"{effort.columns} columns of {effort.patterns} patterns, {effort.dies} dies, {effort.cells} cells"
     reference = plan.get("reference", {}).get("kind", "unknown")
     yield f"{counts}, {lut.failures} failed shots; reference {reference}; intervals are 95 %"

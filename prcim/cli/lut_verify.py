@@ -19,11 +19,11 @@ def verify(table: str, as_json: bool) -> None:
     """
     from prcim.characterize.lut import array_names
     from prcim.characterize.lut_check import Check, check_arrays, check_law
-    from prcim.characterize.lut_file import conditions_text, open_lut, open_luts
+    from prcim.characterize.lut_file import conditions_text, open_points
     from prcim.characterize.lut_plan import check_plan
     from prcim.errors import RunError
 
-    luts = (open_lut(table),) if "@" in table else open_luts(table)
+    luts, whole = open_points(table)
     checks: list[tuple[str, Check]] = []
     for lut in luts:
         # Whoever gets here has read it, and reading checks these.
@@ -33,7 +33,7 @@ def verify(table: str, as_json: bool) -> None:
             figure=f"{lut.sha256[:16]}, {lut.meta['schema']}, {len(array_names())} arrays",
             limit="-",
         )
-        found = (read, *check_arrays(lut), *check_law(lut), *check_plan(lut, conditions=len(luts)))
+        found = (read, *check_arrays(lut), *check_law(lut), *check_plan(lut, first=whole[0]))
         checks += [(conditions_text(lut), check) for check in found]
     broken = [check for _, check in checks if check.passed is False]
     if as_json:
