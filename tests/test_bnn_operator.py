@@ -1,0 +1,159 @@
+"""The operator as torch sees it: its own checks, compilation, autocast, copies, threads, gradients."""
+
+import copy
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import torch
+from tables import make_tables
+from torch import Tensor
+
+from prcim.bnn.column_layers import ColumnConv2d
+from prcim.bnn.column_sum import code_sum, majority_sum
+from prcim.bnn.kernels.columns import CODE, FLASH, MAJORITY
+from prcim.bnn.kernels.operator import column_sum
+from prcim.bnn.kernels.prepared import Layout
+from prcim.bnn.noise import NOISE_MODELS, LayerErrors, NoiseModel, Reads, VirtualChip
+from prcim.cells.readout import Adc, Majority
+
+GROUPS, N, CHANNELS, IMAGES = 3, 48, 20, 5
+TABLES = make_tables(n_used=N)
+ADC, FLASH_ADC = Adc(bits=3, step=2), Adc(bits=4, step=2, kind="flash")
+READS = Reads(images=torch.arange(IMAGES))
+
+
+def signs(seed: int, *shape: int) -> Tensor:
+    return torch.randint(0, 2, shape, generator=torch.Generator().manual_seed(seed)) * 2.0 - 1
+
+
+def layer_errors(model: NoiseModel, comparators: int = 1) -> LayerErrors:
+    chip = VirtualChip(tables=TABLES, model=model, number=1)
+    return chip.layer(0, groups=GROUPS, channels=CHANNELS, comparators=comparators)
+
+
+def inputs(kind: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Inputs, weights and thresholds of a linear layer or of a convolution, to be differentiated."""
+    if kind == "linear":
+        x, weight = signs(0, IMAGES, GROUPS * N), signs(1, CHANNELS, GROUPS * N)
+    else:
+        x, weight = signs(0, IMAGES, 16, 5, 6), signs(1, CHANNELS, 16, 3, 3)
+    return x.requires_grad_(), weight.requires_grad_(), signs(2, GROUPS, CHANNELS).requires_grad_()
+
+
+def layer_sum(kind: str, readout: str, model: NoiseModel, *, fused: bool) -> list[Tensor]:
+    """Output, and the gradients of x, weight and threshold."""
+    x, weight, threshold = inputs(kind)
+    options: dict[str, Any] = {"fused": fused, "stride": 1 if kind == "linear" else 2}
+    if readout == "majority":
+        total = majority_sum(x, weight, threshold, layer_errors(model), READS, **options)
+    else:
+        adc = ADC if readout == "sar" else FLASH_ADC
+        total = code_sum(x, weight, adc, layer_errors(model, adc.comparators), READS, groups=GROUPS, **options)
+    arriving = torch.randn(total.shape, generator=torch.Generator().manual_seed(3))
+    torch.autograd.backward(total, arriving)
+    found = [total.detach(), x.grad, weight.grad, threshold.grad]
+    return [tensor for tensor in found if tensor is not None]
+
+
+@pytest.mark.parametrize("kind", ["linear", "convolution"])
+@pytest.mark.parametrize("readout", ["majority", "sar", "flash"])
+@pytest.mark.parametrize("model", NOISE_MODELS)
+def test_gradients_are_those_of_the_definition(kind: str, readout: str, model: NoiseModel) -> None:
+    found, wanted = (layer_sum(kind, readout, model, fused=fused) for fused in (True, False))
+    assert len(found) >= 3
+    assert torch.equal(found[0], wanted[0])
+    for mine, plain in zip(found[1:], wanted[1:], strict=False):
+        assert float(plain.abs().max()) > 0.1
+        assert torch.allclose(mine, plain, rtol=1e-5, atol=1e-5)
+        assert torch.equal(mine == 0, plain == 0)
+
+
+@pytest.mark.parametrize("kind", ["linear", "convolution"])
+def test_gradients_do_not_depend_on_how_many_images_are_computed_at_a_time(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = layer_sum(kind, "majority", "column", fused=True)
+    monkeypatch.setattr("prcim.bnn.kernels.operator.AT_ONCE", 1)
+    for one, all_ in zip(layer_sum(kind, "majority", "column", fused=True), together, strict=True):
+        assert torch.allclose(one, all_, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["linear", "convolution"])
+@pytest.mark.parametrize("mode", [MAJORITY, CODE, FLASH])
+def test_torch_s_own_checks_of_an_operator_pass(kind: str, mode: int) -> None:
+    x, weight, threshold = inputs(kind)
+    if mode != MAJORITY:
+        threshold = torch.zeros(0)
+    terms = layer_errors("column", FLASH_ADC.comparators if mode == FLASH else 1).terms
+    layout = Layout(groups=GROUPS, stride=1, mode=mode, bits=4, step=2, begin=-1, read=0, keys=terms.keys)
+    tensors = (terms.fresh, terms.residual, terms.curves, terms.column, terms.offsets, READS.images)
+    torch.library.opcheck(column_sum, (x, weight, threshold, *tensors, layout.as_numbers()))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_compiles_into_one_graph() -> None:
+    errors, flash = layer_errors("column"), layer_errors("column", FLASH_ADC.comparators)
+
+    def step(x: Tensor, weight: Tensor, threshold: Tensor) -> Tensor:
+        votes = majority_sum(x, weight, threshold, errors, READS)
+        return votes * 2 + code_sum(x, weight, FLASH_ADC, flash, READS, groups=GROUPS)
+
+    compiled = torch.compile(step, backend="aot_eager", fullgraph=True)
+    results = []
+    for function in (compiled, step):
+        x, weight, threshold = inputs("linear")
+        total = function(x, weight, threshold)
+        torch.autograd.backward(total, torch.ones_like(total))
+        results.append((total, x.grad, weight.grad, threshold.grad))
+    for found, wanted in zip(*results, strict=True):
+        assert torch.equal(found, wanted)
+
+
+def test_autocast_keeps_the_integers_exact() -> None:
+    x, weight, threshold = inputs("convolution")
+    wide = Adc(bits=7, step=2)
+    wanted = torch.nn.functional.conv2d(x, weight)
+    with torch.autocast("cpu", torch.bfloat16):
+        narrow = (x.to(torch.bfloat16), weight.to(torch.bfloat16))
+        for given in ((x, weight), narrow):
+            total = code_sum(*given, wide, layer_errors("ideal"), READS, groups=GROUPS)
+            assert total.dtype == torch.float32
+            assert torch.equal(total, wanted)
+        votes = majority_sum(*narrow, threshold, layer_errors("iid"), READS)
+        torch.autograd.backward(votes, torch.ones_like(votes))
+    assert x.grad is not None
+    assert x.grad.dtype == torch.float32
+    assert torch.equal(votes, majority_sum(x, weight, threshold, layer_errors("iid"), READS))
+
+
+def test_a_copy_of_a_layer_computes_the_same() -> None:
+    generator = torch.Generator().manual_seed(0)
+    layer = ColumnConv2d(16, 10, index=0, rows=N, n_used=N, readout=Majority(), generator=generator)
+    x, chip = signs(0, IMAGES, 16, 6, 6), VirtualChip(tables=TABLES, model="column", number=1)
+    wanted = layer(x, chip, READS)
+    twin = copy.deepcopy(layer)
+    assert torch.equal(twin(x, chip, READS), wanted)
+    torch.autograd.backward(twin(x, chip, READS), torch.ones_like(wanted))
+    assert twin.weight.grad is not None
+    assert layer.weight.grad is None
+
+
+def test_several_threads_compute_the_same_as_one() -> None:
+    def work(number: int) -> Tensor:
+        x, weight, threshold = inputs("linear")
+        chip = VirtualChip(tables=TABLES, model="column", number=number)
+        errors = chip.layer(0, groups=GROUPS, channels=CHANNELS)
+        return majority_sum(x, weight, threshold, errors, READS)
+
+    alone = [work(number) for number in range(12)]
+    with ThreadPoolExecutor(4) as pool:
+        for found, wanted in zip(pool.map(work, range(12)), alone, strict=True):
+            assert torch.equal(found, wanted)
+
+
+def test_double_precision_is_computed_by_the_definition() -> None:
+    x, weight, threshold = (tensor.double().detach() for tensor in inputs("linear"))
+    votes = majority_sum(x, weight, threshold, layer_errors("column"), READS)
+    assert votes.dtype == torch.float64
+    assert torch.equal(votes.float(), layer_sum("linear", "majority", "column", fused=True)[0])
