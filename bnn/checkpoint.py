@@ -1,6 +1,5 @@
 """A network on disk, with all that it takes to judge it again: a safetensors file, no pickle."""
 
-import dataclasses
 import hashlib
 import json
 import tempfile
@@ -59,9 +58,10 @@ class Checkpoint:
         about = {
             "schema": SCHEMA,
             "prcim": __version__,
+            "torch": torch.__version__,
             "model": self.model,
             "dataset": self.dataset,
-            "spec": dataclasses.asdict(self.network.spec),
+            "spec": self.network.spec.as_json(),
             "plan_id": self.lut.plan_id,
             "lut_sha256": self.lut.sha256,
             "noise": self.noise,

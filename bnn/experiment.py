@@ -15,10 +15,11 @@ from prcim.bnn.evaluate import evaluate
 from prcim.bnn.models.network import Network
 from prcim.bnn.models.spec import NetworkSpec
 from prcim.bnn.noise import NoiseModel
+from prcim.bnn.recipe import Recipe
 from prcim.bnn.registry import named_model
 from prcim.bnn.spread import Spread, spread
 from prcim.bnn.tables import IntegerTables, integer_tables
-from prcim.bnn.train import Recipe, train
+from prcim.bnn.train import train
 from prcim.cells.readout import SenseAmplifier
 from prcim.characterize.lut import ErrorLUT
 from prcim.files import write_text
@@ -74,7 +75,7 @@ class Experiment:
         """
         train_images, test_images = self.images
         tables = integer_tables(self.lut, self.amplifier)
-        clean = dataclasses.replace(self.recipe, noise="ideal")
+        clean = dataclasses.replace(self.recipe, noise="ideal", chips_per_batch=1, anneal=0.0)
         start = self._train("start", None, clean, train_images, tables, folder, progress)
         unaware = self._train("unaware", start, clean, train_images, tables, folder, progress)
         aware = self._train("aware", start, self.recipe, train_images, tables, folder, progress)
@@ -113,7 +114,7 @@ class Experiment:
                 name: judge(network, "iid", tables, f"{name}, i.i.d.").as_json() for name, network in networks.items()
             },
             "sweep": severity,
-            "spec": dataclasses.asdict(self.spec),
+            "spec": self.spec.as_json(),
             "recipe": dataclasses.asdict(self.recipe),
         }
         write_text(folder / "result.json", json.dumps(result, indent=2) + "\n")
@@ -157,6 +158,6 @@ class Experiment:
 
 def folder_name(experiment: Experiment) -> str:
     """Name of the folder of an experiment: what it is, and a checksum of all that decides it."""
-    content = [experiment.identity, dataclasses.asdict(experiment.spec), dataclasses.asdict(experiment.recipe)]
+    content = [experiment.identity, experiment.spec.as_json(), dataclasses.asdict(experiment.recipe)]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return f"{experiment.model}-{experiment.dataset}-{digest[:8]}"

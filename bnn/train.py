@@ -1,42 +1,27 @@
-"""Training: with the errors of a new virtual chip in every mini-batch, or without errors."""
+"""Training: with the errors of new virtual chips in every mini-batch, or without errors."""
 
 import csv
+import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from prcim.bnn.checkpoint import load_tensors, save_tensors
+from prcim.bnn.annealing import scaled_tables
+from prcim.bnn.datasets.augment import augmented
 from prcim.bnn.datasets.images import Images
 from prcim.bnn.models.network import Network
-from prcim.bnn.noise import NoiseModel, Reads, VirtualChip
+from prcim.bnn.noise import Reads, VirtualChip
+from prcim.bnn.recipe import Recipe
 from prcim.bnn.tables import IntegerTables
-from prcim.errors import InputError, RunError
+from prcim.bnn.training_state import load_state, save_state
+from prcim.errors import RunError
 
 #: Called after each epoch with epochs done, epochs in all.
 Progress = Callable[[int, int], None]
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How a network is trained.
-
-    Attributes:
-        noise: the noise model; a new chip is drawn for every mini-batch.
-        epochs, batch_size: length and size.
-        learning_rate: Adam's, at the start; it falls to zero along a cosine.
-        seed: of starting weights, order of images, and chips.
-    """
-
-    noise: NoiseModel = "column"
-    epochs: int = 60
-    batch_size: int = 64
-    learning_rate: float = 3e-3
-    seed: int = 0
+#: A loss so many times that of answers by chance, ln(classes), does not come down again. Assumption.
+DIVERGED = 20.0
 
 
 def train(
@@ -67,71 +52,77 @@ def train(
 
     Raises:
         InputError: the state is damaged, or of another recipe.
-        RunError: the loss is not a number any more, or the disk is full.
+        RunError: the loss is not a number any more or far above chance, or the disk is full.
     """
-    optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
-    first = _resume(network, optimizer, recipe, identity, state)
-    batches = max(len(images) // recipe.batch_size, 1)
+    optimizer = make_optimizer(network, recipe)
+    first = load_state(network, optimizer, recipe, identity, state)
     for epoch in range(first, recipe.epochs):
         for group in optimizer.param_groups:
-            angle = torch.tensor(torch.pi * epoch / recipe.epochs)
-            group["lr"] = recipe.learning_rate * float(1 + torch.cos(angle)) / 2
+            group["lr"] = recipe.rate(epoch)
         network.train()
-        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(recipe.seed * 100_003 + epoch))
-        loss_sum, correct = 0.0, 0
-        for batch in range(batches):
-            chosen = order[batch * recipe.batch_size : (batch + 1) * recipe.batch_size]
-            chip = VirtualChip(
-                tables=tables, model=recipe.noise, number=epoch * batches + batch, seed=recipe.seed, half="train"
+        loss, accuracy = _epoch(network, optimizer, images, scaled_tables(tables, recipe.spread(epoch)), recipe, epoch)
+        limit = DIVERGED * math.log(images.classes)
+        if not loss <= limit:
+            raise RunError(
+                f"the loss is {loss:.4g} in epoch {epoch + 1}, answers by chance have {math.log(images.classes):.2g};"
+                " lower the learning rate and train again"
             )
-            scores = network(images.batch(chosen), chip, Reads(images=images.index[chosen]))
-            loss = nn.functional.cross_entropy(scores, images.labels[chosen])
-            if not torch.isfinite(loss):
-                raise RunError(
-                    f"the loss is {loss.item()} in epoch {epoch + 1}; lower the learning rate and train again"
-                )
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            network.clamp_latent()
-            loss_sum += loss.item()
-            correct += int((scores.argmax(1) == images.labels[chosen]).sum())
-        _save(network, optimizer, recipe, identity, epoch + 1, state)
-        _log(log, state.stem, epoch, loss_sum / batches, correct / (batches * min(recipe.batch_size, len(images))))
+        save_state(network, optimizer, recipe, identity, epoch + 1, state)
+        _log(log, state.stem, epoch, loss, accuracy)
         progress(epoch + 1, recipe.epochs)
     network.eval()
 
 
-def _save(
-    network: Network, optimizer: torch.optim.Adam, recipe: Recipe, identity: str, epoch: int, state: Path
-) -> None:
-    tensors: dict[str, Tensor] = {f"network.{k}": v.contiguous() for k, v in network.state_dict().items()}
-    for name, parameter in network.named_parameters():
-        for key, value in optimizer.state[parameter].items():
-            tensors[f"adam.{key}.{name}"] = value.contiguous()
-    save_tensors(state, tensors, {**_about(network, recipe, identity), "epoch": epoch})
+def make_optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
+    """The optimizer of a recipe; only latent weights decay."""
+    latent = set(network.latent_weights())
+    groups = [
+        {"params": [p for p in network.parameters() if p in latent], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in network.parameters() if p not in latent], "weight_decay": 0.0},
+    ]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
+    return torch.optim.Adam(groups, lr=recipe.learning_rate)
 
 
-def _resume(network: Network, optimizer: torch.optim.Adam, recipe: Recipe, identity: str, state: Path) -> int:
-    """Takes the weights and the optimizer's moments from a state; returns the epoch to go on with."""
-    if not state.exists():
-        return 0
-    tensors, about = load_tensors(state)
-    wanted = _about(network, recipe, identity)
-    if {name: about.get(name) for name in wanted} != wanted:
-        raise InputError(
-            f"{state} is of a training with other settings, table or data; use another folder with --out, or delete it"
-        )
-    prefix = "network."
-    network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-    for name, parameter in network.named_parameters():
-        for key in ("step", "exp_avg", "exp_avg_sq"):
-            optimizer.state[parameter][key] = tensors[f"adam.{key}.{name}"]
-    return int(about["epoch"])
+def _epoch(
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    images: Images,
+    tables: IntegerTables,
+    recipe: Recipe,
+    epoch: int,
+) -> tuple[float, float]:
+    """One pass over all images; returns the mean loss and the share of right answers on the way.
 
-
-def _about(network: Network, recipe: Recipe, identity: str) -> dict[str, Any]:
-    return {"recipe": asdict(recipe), "spec": asdict(network.spec), "identity": identity}
+    Raises:
+        RunError: the loss is not a number any more.
+    """
+    batches = max(len(images) // recipe.batch_size, 1)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(recipe.seed * 100_003 + epoch))
+    chips = recipe.chips_per_batch
+    loss_sum, correct = 0.0, 0
+    for batch in range(batches):
+        chosen = order[batch * recipe.batch_size : (batch + 1) * recipe.batch_size]
+        step = epoch * batches + batch
+        pixels, labels, reads = images.batch(chosen), images.labels[chosen], Reads(images=images.index[chosen])
+        if recipe.augment:
+            pixels = augmented(pixels, images.size, seed=recipe.seed, step=step, flip=images.mirrored)
+        optimizer.zero_grad()
+        for number in range(step * chips, (step + 1) * chips):
+            chip = VirtualChip(tables=tables, model=recipe.noise, number=number, seed=recipe.seed, half="train")
+            scores = network(pixels, chip, reads)
+            loss = nn.functional.cross_entropy(scores, labels)
+            if not torch.isfinite(loss):
+                raise RunError(
+                    f"the loss is {loss.item()} in epoch {epoch + 1}; lower the learning rate and train again"
+                )
+            (loss / chips).backward()
+            loss_sum += loss.item() / chips
+            correct += int((scores.argmax(1) == labels).sum())
+        optimizer.step()
+        network.clamp_latent()
+    return loss_sum / batches, correct / (chips * batches * min(recipe.batch_size, len(images)))
 
 
 def _log(path: Path, name: str, epoch: int, loss: float, accuracy: float) -> None:

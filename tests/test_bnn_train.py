@@ -4,6 +4,7 @@ import csv
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,13 +12,15 @@ from disk import full_disk
 from tables import make_tables
 from torch import Tensor
 
+from prcim.bnn.annealing import scaled_tables
 from prcim.bnn.checkpoint import load_tensors, save_tensors
 from prcim.bnn.datasets.digits import load_digits
 from prcim.bnn.datasets.images import Images
 from prcim.bnn.models.mlp import Mlp, MlpSpec
 from prcim.bnn.noise import Reads, VirtualChip
+from prcim.bnn.recipe import Recipe
 from prcim.bnn.tables import IntegerTables
-from prcim.bnn.train import Recipe, train
+from prcim.bnn.train import make_optimizer, train
 from prcim.errors import InputError, RunError
 
 TABLES = make_tables(columns=8, dies=4)
@@ -247,3 +250,110 @@ def test_full_disk_ends_the_training_and_it_can_go_on(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "cut").iterdir()} == {"net.state", "log.csv"}
     assert equal(trained(tmp_path / "cut"), wanted)
     assert log(tmp_path / "cut") == log(tmp_path / "whole")
+
+
+# --- recipes ---
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"optimizer": "sgd", "learning_rate": 0.05, "weight_decay": 1e-3},
+        {"chips_per_batch": 3},
+        {"anneal": 0.7, "augment": True, "warmup_epochs": 1},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("spec", [MAJORITY, dataclasses.replace(MAJORITY, column_norm=True)], ids=["free", "norm"])
+def test_every_recipe_goes_on_bit_for_bit(tmp_path: Path, spec: MlpSpec, change: dict[str, Any]) -> None:
+    recipe = dataclasses.replace(RECIPE, **change)
+    wanted = trained(tmp_path / "whole", recipe, spec=spec)
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
+        trained(tmp_path / "cut", recipe, spec=spec, progress=interrupt_after(1))
+    assert equal(trained(tmp_path / "cut", recipe, spec=spec, seed=9), wanted)
+    assert not equal(trained(tmp_path / "other", spec=spec), wanted)
+
+
+def test_several_chips_see_the_same_images_and_the_loss_is_their_mean(tmp_path: Path) -> None:
+    network = Mlp(MAJORITY, seed=1)
+    seen: list[tuple[int, list[int]]] = []
+    network.register_forward_pre_hook(lambda module, given: seen.append((given[1].number, given[2].images.tolist())))
+    recipe = dataclasses.replace(RECIPE, chips_per_batch=2, epochs=1, optimizer="sgd", momentum=0.0)
+    before = {name: value.detach().clone() for name, value in network.named_parameters()}
+    one_batch = SOME.part(slice(0, 32))
+    train(network, one_batch, TABLES, recipe, identity="", state=tmp_path / "a", log=tmp_path / "log.csv")
+    assert [number for number, _ in seen] == [0, 1]
+    assert seen[0][1] == seen[1][1]
+    steps = []
+    for number in (0, 1):
+        single = Mlp(MAJORITY, seed=1)
+        chip = VirtualChip(tables=TABLES, model="column", number=number, seed=5, half="train")
+        torch.nn.functional.cross_entropy(
+            single(one_batch.batch(slice(0, 32)), chip, Reads(images=one_batch.index)), one_batch.labels
+        ).backward()
+        steps.append({name: value.grad for name, value in single.named_parameters()})
+    for name, value in network.named_parameters():
+        grads = [step[name] for step in steps]
+        assert grads[0] is not None
+        assert grads[1] is not None
+        wanted = (before[name] - recipe.learning_rate * (grads[0] + grads[1]) / 2).clamp(-1, 1)
+        if "threshold" not in name and "norm" not in name:
+            assert torch.allclose(value, wanted, atol=1e-5), name
+
+
+def test_only_latent_weights_decay() -> None:
+    network = Mlp(dataclasses.replace(MAJORITY, column_norm=True), seed=1)
+    recipe = Recipe(optimizer="sgd", learning_rate=1.0, weight_decay=0.25, momentum=0.0)
+    before = {name: value.detach().clone() for name, value in network.named_parameters()}
+    optimizer = make_optimizer(network, recipe)
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for name, value in network.named_parameters():
+        latent = name in ("first.weight", "columns.0.weight", "last.weight")
+        assert torch.allclose(value, before[name] * (0.75 if latent else 1.0)), name
+
+
+def test_annealing_multiplies_every_error_and_nothing_else() -> None:
+    tables = make_tables()
+    half = scaled_tables(tables, 0.5)
+    assert scaled_tables(tables, 1.0) is tables
+    for name in ("bank", "chips", "residual", "read", "total", "gauss", "offset"):
+        whole, part = getattr(tables, name), getattr(half, name)
+        assert part.dtype == whole.dtype
+        assert float((part - whole.double() / 2).abs().max()) <= 0.5
+        assert float(whole.abs().max()) > 10
+    assert (half.volt_gain, half.cell_gain, half.n_used) == (tables.volt_gain, tables.cell_gain, tables.n_used)
+    zero = scaled_tables(tables, 0.0)
+    assert not zero.bank.any()
+    assert not zero.total.any()
+
+
+def test_what_is_no_recipe_is_refused() -> None:
+    for change, message in (
+        ({"optimizer": "lion"}, "there is no optimizer 'lion'; there are adam and sgd"),
+        ({"anneal": 1.5}, "anneal is 1.5; it is a share of the epochs"),
+        ({"chips_per_batch": 0}, "a mini-batch takes at least one image and one chip"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Recipe(**change)
+
+
+def test_diverging_loss_ends_the_training(tmp_path: Path) -> None:
+    network = Mlp(MAJORITY, seed=1)
+    network.last_norm.weight.data.fill_(1e4)
+    with pytest.raises(RunError, match=r"the loss is \d.* in epoch 1, answers by chance have 2.3; lower the learning"):
+        train(network, SOME, TABLES, RECIPE, identity="", state=tmp_path / "a", log=tmp_path / "log.csv")
+    assert not (tmp_path / "a").exists()
+
+
+def test_state_of_another_version_is_refused_while_unfinished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
+        trained(tmp_path, progress=interrupt_after(1))
+    with monkeypatch.context() as patch:
+        patch.setattr("prcim.bnn.training_state.__version__", "0.0.1")
+        with pytest.raises(InputError, match=r"was begun with prcim .*, this is prcim 0.0.1, .*; going on"):
+            trained(tmp_path)
+    wanted = trained(tmp_path)
+    monkeypatch.setattr("prcim.bnn.training_state.__version__", "0.0.1")
+    assert equal(trained(tmp_path), wanted)

@@ -109,7 +109,10 @@ def test_a_damaged_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_a_width_that_the_table_does_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
     assert status(["train", "--lut", "package:8t-64", "--width", "100"]) == 2
-    assert "choose a width of 128, fill columns with constant cells (bias_rows), or characterize with rows=64 n_used=50" in capsys.readouterr().err
+    assert (
+        "choose a width of 128, fill columns with constant cells (bias_rows), or characterize with rows=64 n_used=50"
+        in capsys.readouterr().err
+    )
 
 
 def test_an_adc_in_place_of_the_majority(
@@ -119,3 +122,25 @@ def test_an_adc_in_place_of_the_majority(
     result = parsed(["train", "--lut", "package:8t-64", "--readout", "adc", "--noise", "iid", "--json", *SMALL], capsys)
     assert result["spec"]["readout"] == "adc"
     assert Path(result["folder"]).parent == Path("build/train")
+
+
+def test_a_convolutional_network_with_a_recipe_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe = ["--optimizer", "sgd", "--learning-rate", "0.05", "--weight-decay", "1e-4", "--warmup", "1",
+              "--chips-per-batch", "2", "--anneal", "0.5", "--batch-size", "128"]  # fmt: skip
+    network = ["--model", "convnet", "--factor", "0.25", "--bias-rows", "8", "--thresholds", "bias"]
+    small = ["--epochs", "1", "--chips", "2", "--jobs", "1"]
+    result = parsed(["train", "--lut", "package:8t-64", *network, *recipe, *small, "--json"], capsys)
+    assert result["spec"]["column_norm"]
+    assert (result["spec"]["side"], result["spec"]["bias_rows"]) == (8, 8)
+    assert (result["recipe"]["chips_per_batch"], result["recipe"]["weight_decay"]) == (2, 1e-4)
+    checkpoint = str(Path(result["folder"]) / "aware.safetensors")
+    block = parsed(["evaluate", checkpoint, "--chips", "2", "--json"], capsys)
+    assert block["mean"] == result["aware"]["mean"]
+
+
+def test_a_width_for_a_network_that_has_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(["train", "--lut", "package:8t-64", "--model", "convnet", "--width", "64"]) == 2
+    assert "--width is for the mlp; the widths of convnet are multiplied by --factor" in capsys.readouterr().err

@@ -70,6 +70,7 @@ def _images(parts: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]], first:
         index=torch.arange(first, first + len(labels)),
         classes=CLASSES,
         size=(3, 32, 32),
+        mirrored=True,
     )
 
 

@@ -21,6 +21,7 @@ class Images:
         index: number of each image in its data set, int64, shape (B,).
         classes: number of classes.
         size: channels, height and width.
+        mirrored: whether an image and its mirror image show the same thing; digits do not.
     """
 
     pixels: Tensor
@@ -28,6 +29,7 @@ class Images:
     index: Tensor
     classes: int
     size: tuple[int, int, int]
+    mirrored: bool = False
 
     @property
     def sha256(self) -> str:

@@ -29,9 +29,12 @@ class Network(nn.Module, ABC):
         """The layers on columns, in the order of the network."""
         return (module for module in self.modules() if isinstance(module, ColumnLayer))
 
+    def latent_weights(self) -> Iterator[nn.Parameter]:
+        """Weights whose signs count."""
+        return (module.weight for module in self.modules() if isinstance(module, DigitalLayer | ColumnLayer))
+
     @torch.no_grad()
     def clamp_latent(self) -> None:
         """Keeps latent weights in -1..1, where their sign can still turn."""
-        for module in self.modules():
-            if isinstance(module, (DigitalLayer, ColumnLayer)):
-                module.weight.clamp_(-1, 1)
+        for weight in self.latent_weights():
+            weight.clamp_(-1, 1)

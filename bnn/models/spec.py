@@ -1,7 +1,8 @@
 """What every network is described by: the columns that it lives on, and the layers it has."""
 
+import json
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
 from prcim.bnn.mapping import LayerShape, cut_layer
@@ -59,6 +60,11 @@ class NetworkSpec(ABC):
     @abstractmethod
     def for_images(cls, size: tuple[int, int, int], **options: Any) -> Self:
         """The description of a network for images of this many channels, rows and columns; `options` are fields."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields, as JSON gives them back."""
+        fields: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return fields
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Self:

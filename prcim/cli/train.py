@@ -12,6 +12,7 @@ from prcim.cli.simulation import BUILD, characterize_plan, data_option, newest_l
 from prcim.cli.workers import usable_cores
 
 if TYPE_CHECKING:
+    from prcim.bnn.models.spec import NetworkSpec
     from prcim.characterize.lut import ErrorLUT
 
 #: The plan that a network is trained for when no table is named, and milder design points to judge it at besides.
@@ -23,8 +24,8 @@ MILDER = ("8t-64-wl45", "8t-64-wl60")
 @click.option(
     "--lut", metavar="FILE", help="Error table: a file or package:NAME. [default: the newest 8t-64, else made]"
 )
-@click.option("--model", default="mlp", show_default=True, help="Network.")
-@click.option("--dataset", default="digits", show_default=True, help="Data set.")
+@click.option("--model", default="mlp", show_default=True, help="Network: mlp, convnet, vgg9 or resnet18.")
+@click.option("--dataset", default="digits", show_default=True, help="Data set: digits, mnist or cifar10.")
 @data_option
 @click.option("--noise", default="column", show_default=True, help="Errors in training: gaussian, iid or column.")
 @click.option(
@@ -47,8 +48,52 @@ MILDER = ("8t-64-wl45", "8t-64-wl60")
     show_default=True,
     help="One comparator for all thresholds, or one for each.",
 )
-@click.option("--width", type=click.IntRange(1, 65536), default=256, show_default=True, help="Width of hidden layers.")
-@click.option("--hidden", type=click.IntRange(1, 64), default=3, show_default=True, help="Hidden layers on columns.")
+@click.option("--width", type=click.IntRange(1, 65536), help="Width of the hidden layers of an mlp.  [default: 256]")
+@click.option("--hidden", type=click.IntRange(1, 64), help="Hidden layers of an mlp on columns.  [default: 3]")
+@click.option(
+    "--factor", type=click.FloatRange(0.01, 16), default=1.0, show_default=True, help="Multiplies all hidden widths."
+)
+@click.option(
+    "--bias-rows",
+    type=click.IntRange(0, 1024),
+    help="Constant cells that each column has at least; they fill what weights leave over.  [default: none has any]",
+)
+@click.option(
+    "--thresholds",
+    type=click.Choice(["dac", "bias"]),
+    default="dac",
+    show_default=True,
+    help="What realises the thresholds of a majority: a reference DAC, or the constant cells.",
+)
+@click.option(
+    "--column-norm/--no-column-norm",
+    default=None,
+    help="Thresholds of a majority follow mean and spread of each column.  [default: in all networks but the mlp]",
+)
+@click.option(
+    "--optimizer", type=click.Choice(["adam", "sgd"]), default="adam", show_default=True, help="sgd: momentum 0.9."
+)
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    default=3e-3,
+    show_default=True,
+    help="At the start; it falls to 0 along a cosine.",
+)
+@click.option("--weight-decay", type=click.FloatRange(0), default=0.0, show_default=True, help="On latent weights.")
+@click.option("--warmup", type=click.IntRange(0), default=0, show_default=True, help="Epochs of a rising rate.")
+@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Images of a mini-batch.")
+@click.option(
+    "--chips-per-batch", type=click.IntRange(1, 64), default=1, show_default=True, help="Chips that see a mini-batch."
+)
+@click.option(
+    "--anneal",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of the epochs over which errors grow to their size.",
+)
+@click.option("--augment", is_flag=True, help="Shift training images by up to 4 pixels; mirror those of cifar10.")
 @click.option("--epochs", type=click.IntRange(1, 100_000), default=60, show_default=True, help="Epochs of each stage.")
 @click.option("--chips", type=click.IntRange(1, 100_000), default=20, show_default=True, help="Virtual chips.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the training.")
@@ -67,8 +112,20 @@ def command(
     adc_bits: int,
     adc_step: int,
     adc_kind: Literal["sar", "flash"],
-    width: int,
-    hidden: int,
+    width: int | None,
+    hidden: int | None,
+    factor: float,
+    bias_rows: int | None,
+    thresholds: Literal["dac", "bias"],
+    column_norm: bool | None,
+    optimizer: Literal["adam", "sgd"],
+    learning_rate: float,
+    weight_decay: float,
+    warmup: int,
+    batch_size: int,
+    chips_per_batch: int,
+    anneal: float,
+    augment: bool,
     epochs: int,
     chips: int,
     seed: int,
@@ -86,39 +143,59 @@ def command(
     from prcim.bnn.design_point import design_points
     from prcim.bnn.experiment import Experiment, folder_name
     from prcim.bnn.figures import write_figures
-    from prcim.bnn.mapping import check_mapping
-    from prcim.bnn.models.mlp import MlpSpec
     from prcim.bnn.noise import noise_model
+    from prcim.bnn.recipe import Recipe
     from prcim.bnn.registry import named_dataset, named_model
-    from prcim.bnn.train import Recipe
     from prcim.cells.readout import SenseAmplifier
     from prcim.characterize.plan import named_plan
+    from prcim.errors import InputError
     from prcim.files import lock_folder
 
-    named_model(model)
+    entry = named_model(model)
+    given = {name: value for name, value in (("width", width), ("hidden", hidden)) if value is not None}
+    if given and model != "mlp":
+        raise InputError(f"--{next(iter(given))} is for the mlp; the widths of {model} are multiplied by --factor")
     images = named_dataset(dataset).load(data)
-    recipe = Recipe(noise=noise_model(noise), epochs=epochs, seed=seed)
+    recipe = Recipe(
+        noise=noise_model(noise),
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+        optimizer=optimizer,
+        weight_decay=weight_decay,
+        warmup_epochs=warmup,
+        chips_per_batch=chips_per_batch,
+        anneal=anneal,
+        augment=augment,
+    )
+    options = {
+        **given,
+        "classes": images[0].classes,
+        "factor": factor,
+        "readout": readout,
+        "amplifier_w_m": amplifier_w_m,
+        "dac_bits": dac_bits,
+        "adc_bits": adc_bits,
+        "adc_step": adc_step,
+        "adc_kind": adc_kind,
+        "bias_rows": bias_rows,
+        "thresholds": thresholds,
+        "column_norm": column_norm if column_norm is not None else model != "mlp" and readout == "majority",
+    }
+
+    def make_spec(rows: int, n_used: int) -> "NetworkSpec":
+        spec = entry.spec.for_images(images[0].size, rows=rows, n_used=n_used, **options)
+        spec.check_table(rows, n_used)
+        return spec
+
     with Progress() as progress:
         if lut is None:
             # Before anything long starts.
             plan = named_plan(PLAN)
-            check_mapping("the hidden layers", width, rows=plan.column.rows, n_used=plan.n_used)
+            make_spec(plan.column.rows, plan.n_used)
         table, others = _tables(lut, jobs, progress)
-        spec = MlpSpec(
-            inputs=images[0].pixels.shape[1],
-            classes=images[0].classes,
-            rows=table.rows,
-            n_used=table.n_used,
-            width=width,
-            hidden=hidden,
-            readout=readout,
-            amplifier_w_m=amplifier_w_m,
-            dac_bits=dac_bits,
-            adc_bits=adc_bits,
-            adc_step=adc_step,
-            adc_kind=adc_kind,
-        )
-        spec.check_table(table.rows, table.n_used)
+        spec = make_spec(table.rows, table.n_used)
         # One thread: sums are added in one order whatever the machine, and threads that wait for each other on a busy
         # machine made a training twenty times slower.
         torch.set_num_threads(1)
