@@ -19,12 +19,14 @@ from prcim.cells.charge_read import ChargeRead
 from prcim.cells.column import Column
 from prcim.cells.load import load_deck, nmos_switch, pmos_load, resistor_load
 from prcim.cells.mismatch import Mismatch
+from prcim.cells.offset_search import OffsetSearch
 from prcim.cells.pulsed_read import PulsedRead
 from prcim.cells.read import Read
 from prcim.cells.read_current import read_currents
 from prcim.cells.rest import rest_deck
 from prcim.cells.settling import settling_deck
 from prcim.cells.steady_read import SteadyRead
+from prcim.cells.strongarm import StrongArm
 from prcim.cells.technology import Technology
 from prcim.characterize.plan import DECK_VERSION
 from prcim.spice.deck import Deck
@@ -70,6 +72,7 @@ GOLDEN: dict[int, dict[str, str]] = {
         "1t1r-steady-currents": "92d9ff3114532d9f",
         "load-p": "6aff22df2cb470bb",
         "load-n": "3eef326c69ba4c0f",
+        "comparator": "593ca766e9026f86",
     }
 }
 
@@ -118,6 +121,9 @@ def decks() -> dict[str, Deck]:
             )
     for load in (pmos_load(1e-6), nmos_switch(1e-6)):
         found[f"load-{load.kind}"] = load_deck(COLUMN.technology, load, supply_v=0.5, drop_v=0.05)
+    search = OffsetSearch(technology=COLUMN.technology, amplifier=StrongArm())
+    shape = (1, len(search.amplifier.parts))
+    found["comparator"] = search.deck(np.zeros(shape), np.ones(shape))
     return found
 
 
