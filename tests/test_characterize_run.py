@@ -191,6 +191,8 @@ def test_result_says_what_a_program_reads(first: Characterization) -> None:
     assert (summary["plan_id"], summary["engine"], summary["failures"]) == (ID, "column", 0)
     assert (summary["shots"], summary["shots_resumed"]) == (TOTAL, 0)
     assert set(summary["agreement"]) == {"n", "rms_mac", "max_mac", "spread_ratio", "spread_ratio_worst"}
+    assert (summary["held"]["n"], summary["held"]["used"]) == (12, True)
+    assert summary["held"]["max_mac"] < 0.01
     assert 0 < summary["static_share"] < 1
     assert run_folder(PLAN, NGSPICE, Path("a")) == Path("a") / f"{PLAN.name}-{ID[:8]}"
 

@@ -47,4 +47,8 @@ def command(plan: str, settings: tuple[str, ...], out: Path | None, jobs: int, t
         f"{summary['shots']} shots ({summary['shots_resumed']} found done), {summary['failures']} failed,"
         f" {summary['seconds']:.0f} s; static share {summary['static_share']:.2f}; {cell_text(lut.meta)}"
     )
+    held = summary["held"]
+    if held["n"] and not held["used"]:
+        words = f"sources that hold their latches would move a read by {held['max_mac']:g} in S"
+        click.echo(f"cells were simulated whole: {words}", err=True)
     click.echo(f"table: {result.folder / 'lut.npz'}")
