@@ -65,7 +65,7 @@ def check_arrays(lut: ErrorLUT) -> Iterator[Check]:
     for name in ("residual_q", "total_q", "cell_q"):
         steps = np.diff(getattr(lut, name), axis=-1)
         yield _at_least(f"{name} is sorted", steps, "between neighbouring quantiles", strict=False)
-    for name in ("v_res", "read_sigma", "noise_line_v", "count", "failed"):
+    for name in ("v_res", "read_sigma", "noise_line_v", "energy_sd_j", "count", "failed"):
         yield _at_least(f"{name} is not negative", getattr(lut, name), "the smallest", strict=False)
     for name in ("energy_j", "chip_volt_gain", "chip_cell_gain"):
         yield _at_least(f"{name} is positive", getattr(lut, name), "the smallest", strict=True)

@@ -106,6 +106,7 @@ IN_LAW = {
         ({"read_sigma": scaled(1.01, 1)}, {"read_sigma is noise over slope"}),
         ({"noise_line_v": scaled(1.01, 1)}, {"read_sigma is noise over slope"}),
         ({"noise_line_v": lambda v: put(v, 1, -v[1])}, {"noise_line_v is not negative"}),
+        ({"energy_sd_j": lambda v: put(v, 1, -v[1])}, {"energy_sd_j is not negative"}),
         ({"energy_j": lambda e: put(e, 1, 0.0)}, {"energy_j is positive"}),
         ({"chip_volt_gain": lambda g: put(g, 3, 0.0)}, {"chip_volt_gain is positive"}),
         ({"chip_cell_gain": lambda g: put(g, 3, -1.0)}, {"chip_cell_gain is positive"}),
