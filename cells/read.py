@@ -70,6 +70,11 @@ class Read(ABC):
     def result(self, column: Column, draw: ColumnDraw, inputs: NDArray[np.int8], outcome: Outcome) -> Shots:
         """What `deck` measured, up to the first read that was not solved."""
 
+    @property
+    def brief(self) -> "Read":
+        """The same read where its voltage is all that is wanted: its energy may not be a number."""
+        return self
+
     @abstractmethod
     def noise_deck(self, column: Column, inputs: NDArray[np.int8]) -> Deck:
         """A deck for the noise of a column without mismatch, whose weights are all +1.

@@ -1,5 +1,6 @@
 """Reads that happen in time: a switch sets the bit lines, lets go, the cells act, the read-out looks."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
@@ -67,6 +68,10 @@ class TimedRead(Read):
     def t_read_s(self, column: Column) -> float:  # noqa: D102
         return self.t_off_s(column) + self.t_on_s(column)
 
+    def t_end_s(self, column: Column) -> float:
+        """How much of the read is simulated, s; the energy of a read that is cut short is not a number."""
+        return self.t_read_s(column)
+
     def deck(self, column: Column, draw: ColumnDraw, inputs: NDArray[np.int8]) -> Deck:
         """A deck that reads one column once for every input vector, each in an analysis of its own."""
         self.check(column)
@@ -89,7 +94,7 @@ class TimedRead(Read):
         saved += ["i(vcontrol)", *(f"v({node})" for node in latch_nodes(column, draw))]
         saved += [f"i(b{node})" for node in self._nodes(column)]
         step_s = self.t_step_s(column)
-        tran = f"tran {step_s:.6g} {self.t_read_s(column):.6g} 0 {step_s:.6g}"
+        tran = f"tran {step_s:.6g} {self.t_end_s(column):.6g} 0 {step_s:.6g}"
         reads = [f"alter vshot dc = {shot}\n{tran}" for shot in range(1, len(inputs))]
         return Deck(netlist=f"{circuit}\n{''.join(lines)}{SOLVER}", save=tuple(saved), analyses=(tran, *reads))
 
@@ -102,13 +107,14 @@ class TimedRead(Read):
         held: list[bool] = []
         for shot, plot in sorted(plots.items()):
             # A transient that gives up half-way leaves the points that it reached.
-            if shot != len(v_bl_v) or plot["time"][-1] < (1 - 1e-3) * self.t_read_s(column):
+            if shot != len(v_bl_v) or plot["time"][-1] < (1 - 1e-3) * self.t_end_s(column):
                 break
             time_s = plot["time"]
             look_s = EDGE_S + self.t_look_s(column)
             ends_v = [float(np.interp(look_s, time_s, plot[f"v({end})"])) for end in column.ends]
             v_bl_v.append(ends_v[0] - sum(ends_v[1:]))
-            rest_j = draw.rest_w * self.t_read_s(column)
+            whole = self.t_end_s(column) >= self.t_read_s(column)
+            rest_j = draw.rest_w * self.t_read_s(column) if whole else math.nan
             energy_j.append(rest_j + self._energy_j(column, levels_v[shot], plot))
             # The latches are looked at when the word lines are at rest again.
             rest_s = EDGE_S + self.t_off_s(column)

@@ -222,11 +222,13 @@ def _known_columns(
     draws = [draw for draw, _, _ in jobs]
     if hold:
         draws = draws_at_rest(column, draws, run)
-    decks: list[Deck] = [read.deck(column, draws[place], inputs) for place, inputs in work]
+    # Energy is taken from the column without mismatch alone.
+    reads = [read if place == 0 else read.brief for place in range(len(jobs))]
+    decks: list[Deck] = [reads[place].deck(column, draws[place], inputs) for place, inputs in work]
     outcomes: Iterable[Outcome] = run(decks)
     parts: list[list[Shots]] = [[] for _ in jobs]
     for (place, inputs), outcome in zip(work, outcomes, strict=True):
-        shots = read.result(column, draws[place], inputs, outcome)
+        shots = reads[place].result(column, draws[place], inputs, outcome)
         if len(shots.held) < len(inputs) or not shots.held.all():
             raise RunError(f"a column to compare with cannot be simulated: {outcome.status_or('no convergence')}")
         parts[place].append(shots)

@@ -83,6 +83,7 @@ def compare_held(plan: Plan, column: Column, read: Read, run: Run) -> Held:
     for index, (draw, rest) in enumerate(zip(draws, rests, strict=True)):
         inputs = _inputs(plan, draw, index)
         jobs += [(draw, inputs), (rest, inputs)]
+    read = read.brief
     outcomes = run([read.deck(column, *job) for job in jobs])
     curve, *shots = [read.result(column, *job, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]
     if len(curve.held) < len(n_on):

@@ -220,7 +220,8 @@ def test_noise_falls_with_capacitance_and_grows_with_time(ngspice: Ngspice) -> N
     assert CASE.read.noise_v(CASE.column, Outcome(status="ok", plots=(), seconds=0.0, log="")) is None
 
 
-def test_cells_that_flip(ngspice: Ngspice) -> None:
+@pytest.mark.parametrize("to_end", [True, False])
+def test_cells_that_flip(ngspice: Ngspice, to_end: bool) -> None:
     """6T cells read so hard that a line writes them. Each read has a column of its own, so the others are sound."""
     column = Column(
         technology=own_technology(flavour="hp"),
@@ -230,7 +231,7 @@ def test_cells_that_flip(ngspice: Ngspice) -> None:
         load=pmos_load(1e-6),
         load_ohm=1e3,
     )
-    read = PulsedRead(v_wl_v=1.1, t_pulse_s=300e-12)
+    read = PulsedRead(v_wl_v=1.1, t_pulse_s=300e-12, to_end=to_end)
     draw = column.draw(Mismatch(a_vt_v_m=6e-9), (3, 1))
 
     def found(counts: list[int]) -> tuple[list[float], list[bool]]:
@@ -278,3 +279,22 @@ def test_pulse_of_less_than_three_edges(monkeypatch: pytest.MonkeyPatch) -> None
 def test_refused_word_lines(v_wl_v: float) -> None:
     with pytest.raises(InputError, match=f"v_wl_v is {v_wl_v} V; an active word line needs more than 0"):
         PulsedRead(v_wl_v=v_wl_v, t_pulse_s=200e-12)
+
+
+@pytest.mark.parametrize("name", ["8t-pulsed", "6t-pulsed"])
+def test_brief_read_has_the_voltage_and_no_energy(ngspice: Ngspice, name: str) -> None:
+    """It ends when the latches have been looked at, so that a cell that lost its data shows there too."""
+    case = CASES[name]
+    column, inputs = case.column, conducting(case.column.n_used, [1, 4])
+    draw = column.draw(Mismatch(), (5,))
+    whole = shots(ngspice, case, draw, inputs)
+    brief = replace(case, read=case.read.brief)
+    outcome = ngspice.run(brief.read.deck(column, draw, inputs))
+    found = brief.read.result(column, draw, inputs, outcome)
+    np.testing.assert_allclose(found.v_bl_v, whole.v_bl_v, atol=2e-5)
+    assert found.held.all()
+    assert np.isnan(found.energy_j).all()
+    assert outcome.plots[0]["time"][-1] == pytest.approx(EDGE_S + timed(case).t_off_s(column), rel=1e-3)
+    # One that stopped early is no read.
+    cut = replace(outcome, plots=tuple({key: v[:-20] for key, v in plot.items()} for plot in outcome.plots))
+    assert not len(brief.read.result(column, draw, inputs, cut).v_bl_v)

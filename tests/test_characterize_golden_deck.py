@@ -52,6 +52,7 @@ GOLDEN: dict[int, dict[str, str]] = {
         "8t-steady-ground-held": "d235d99dea398bc3",
         "8t-pulsed": "d425afd76ec8a39c",
         "8t-pulsed-noise": "6e8bdb9d9044469f",
+        "8t-pulsed-brief": "814f1553910e9488",
         "8t-pulsed-rest": "a0a43056bbeda319",
         "8t-pulsed-held": "ae8f0b27d8d2b0eb",
         "6t-steady": "2cf19d636285c1d7",
@@ -61,6 +62,7 @@ GOLDEN: dict[int, dict[str, str]] = {
         "6t-steady-currents": "dac2140cc8ba6d19",
         "6t-pulsed": "bc590730291057af",
         "6t-pulsed-noise": "fa16ccc8171fd196",
+        "6t-pulsed-brief": "69efbe97e93836bb",
         "8t1c-charge": "ab1414caeaef4485",
         "8t1c-charge-noise": "6a72b25a1c9899f8",
         "8t1c-charge-rest": "ec38a71ca3d1359b",
@@ -107,6 +109,8 @@ def decks() -> dict[str, Deck]:
         draw = column.draw(Mismatch(), (1, 2, 3))
         found[name] = read.deck(column, draw, INPUTS)
         found[f"{name}-noise"] = read.noise_deck(column, INPUTS[0])
+        if read.brief is not read:
+            found[f"{name}-brief"] = read.brief.deck(column, draw, INPUTS)
         if (rest := rest_deck(column, draw)) is not None:
             held_v = np.full((*draw.dvt_v.shape[:2], 2), 0.9)
             found[f"{name}-rest"] = rest
