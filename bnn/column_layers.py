@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from prcim.bnn.binarize import sign
+from prcim.bnn.chip import Chip
 from prcim.bnn.column_moments import column_moments
 from prcim.bnn.column_sum import code_sum, majority_sum, patches
 from prcim.bnn.layers import BatchNorm
 from prcim.bnn.mapping import cut_layer
-from prcim.bnn.noise import LayerErrors, Reads, VirtualChip
+from prcim.bnn.noise import LayerErrors, Reads
 from prcim.bnn.thresholds import ColumnNorm, bias_range, constant_weights, dac_range, realised
 from prcim.cells.readout import Adc, Readout
 
@@ -107,14 +108,20 @@ class ColumnLayer(nn.Module):
             return realised(self.threshold, low, high)
         return realised(self.column_norm(moments), low, high)
 
-    def errors(self, chip: VirtualChip | None) -> LayerErrors | None:
+    def decision(self) -> Tensor:
+        """The threshold of each comparator, or the middle one of each converter, in S of all cells; shape (G, O)."""
+        if self.by_bias or isinstance(self.readout, Adc):
+            return torch.full((self.groups, self.outputs), float(bias_range(self.n_used, 0)[0]))
+        return self.realised() + self.cut.bias % 2
+
+    def errors(self, chip: Chip | None) -> LayerErrors | None:
         """The errors of this layer's columns on a chip."""
         if chip is None:
             return None
         count = self.readout.comparators if isinstance(self.readout, Adc) else 1
         return chip.layer(self.index, groups=self.groups, channels=self.outputs, comparators=count)
 
-    def forward(self, x: Tensor, chip: VirtualChip | None = None, reads: Reads | None = None) -> Tensor:
+    def forward(self, x: Tensor, chip: Chip | None = None, reads: Reads | None = None) -> Tensor:
         """X (B, inputs) or (B, C, H, W), +-1 -> (B, outputs) or (B, O, H', W'); without a chip there are no errors."""
         total = self.sums(x, chip, reads)
         if self.pool > 1:
@@ -128,7 +135,7 @@ class ColumnLayer(nn.Module):
         # The sum of G votes spreads by sqrt(G): so scaled, the window of the sign's gradient fits.
         return sign(total / self.groups**0.5)
 
-    def sums(self, x: Tensor, chip: VirtualChip | None, reads: Reads | None) -> Tensor:
+    def sums(self, x: Tensor, chip: Chip | None, reads: Reads | None) -> Tensor:
         """Votes or codes of the columns of each output, added: (B, outputs) or (B, O, H', W')."""
         errors, weight = self.errors(chip), sign(self.weight)
         x = self.padded(x)
@@ -151,7 +158,7 @@ class ColumnLayer(nn.Module):
         return majority_sum(x, weight, threshold, errors, reads, stride=stride)
 
     def moments(
-        self, x: Tensor, chip: VirtualChip | None, reads: Reads | None, *, padded: bool = False
+        self, x: Tensor, chip: Chip | None, reads: Reads | None, *, padded: bool = False
     ) -> tuple[Tensor, Tensor]:
         """Mean and variance of S + error of each column over a batch, shape (G, O) each.
 

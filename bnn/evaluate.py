@@ -11,6 +11,7 @@ import torch
 from prcim.bnn.datasets.images import Images
 from prcim.bnn.models.network import Network
 from prcim.bnn.noise import NoiseModel, Reads, VirtualChip
+from prcim.bnn.recalibrate import Recalibration
 from prcim.bnn.tables import IntegerTables
 
 
@@ -39,6 +40,7 @@ def evaluate(
     *,
     batch_size: int = 500,
     jobs: int = 1,
+    recalibration: Recalibration | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[ChipResult]:
     """Runs all images on each chip.
@@ -53,6 +55,7 @@ def evaluate(
         chips: numbers of the chips; they are made of the half of the table that no training saw.
         batch_size: images at a time.
         jobs: chips at a time.
+        recalibration: what is done on each chip first.
         progress: called after each chip with chips done, chips in all.
 
     Returns:
@@ -60,12 +63,13 @@ def evaluate(
     """
 
     def judge(number: int) -> ChipResult:
-        chip = VirtualChip(tables=tables, model=model, number=number, half="evaluate")
+        made = VirtualChip(tables=tables, model=model, number=number, half="evaluate")
+        on_chip, chip = (network, made) if recalibration is None else recalibration.apply(network, made)
         answers = []
         with torch.inference_mode():
             for first in range(0, len(images), batch_size):
                 part = slice(first, first + batch_size)
-                answers.append(network(images.batch(part), chip, Reads(images=images.index[part])).argmax(1))
+                answers.append(on_chip(images.batch(part), chip, Reads(images=images.index[part])).argmax(1))
         predicted = torch.cat(answers)
         ordered = predicted[images.index.argsort()].to(torch.uint8)
         return ChipResult(

@@ -93,6 +93,28 @@ def test_evaluation_is_the_one_of_the_training(run: Path, capsys: pytest.Capture
     assert ideal["sd"] == 0
 
 
+def test_rows_of_an_evaluation(run: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    lut = open_lut("package:8t-64")
+    save_luts((dataclasses.replace(lut, bank=0.5 * lut.bank, total_q=0.5 * lut.total_q),), tmp_path / "milder.npz")
+    arguments = ["evaluate", str(run / "unaware.safetensors"), "--chips", "2", "--recalibrate", "--trim-bits", "4",
+                 "--sweep", str(tmp_path / "milder.npz"), "--calibration-images", "64"]  # fmt: skip
+    block = parsed([*arguments, "--json", "--figure", str(tmp_path / "rows.png")], capsys)
+    ways = ["nothing", "norms", "trim", "norms and trim"]
+    assert [row["done"] for row in block["rows"]] == 2 * ways
+    assert {name: block[name] for name in block["rows"][0]} == block["rows"][0]
+    assert len({row["lut_sha256"] for row in block["rows"]}) == 2
+    assert block["rows"][0]["severity"] == block["rows"][3]["severity"] != block["rows"][4]["severity"]
+    assert all(len(row["accuracies"]) == row["chips"] == 2 for row in block["rows"])
+    assert len({tuple(row["predictions_sha256"]) for row in block["rows"]}) == 8
+    assert (tmp_path / "rows.png").stat().st_size > 1000
+    assert status(arguments) == 0
+    text = capsys.readouterr().out
+    assert f"{block['rows'][3]['mean']:.2%}" in text
+    assert "estimated from 64 training images without labels" in text
+    assert status(["evaluate", str(run / "unaware.safetensors"), "--noise", "iid", "--recalibrate"]) == 2
+    assert "do not last, so there is nothing to trim" in capsys.readouterr().err
+
+
 def test_a_report_prints_the_table(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert status(["report", str(run)]) == 0
     text = capsys.readouterr().out

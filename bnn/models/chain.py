@@ -8,12 +8,13 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
+from prcim.bnn.chip import Chip
 from prcim.bnn.column_layers import ColumnConv2d, ColumnLinear
 from prcim.bnn.layers import BatchNorm, BinaryConv2d, BinaryLinear
 from prcim.bnn.mapping import LayerShape
 from prcim.bnn.models.network import Network
 from prcim.bnn.models.spec import NetworkSpec
-from prcim.bnn.noise import Reads, VirtualChip
+from prcim.bnn.noise import Reads
 from prcim.errors import InputError
 
 
@@ -112,7 +113,7 @@ class Chain(Network):
         self.last = BinaryLinear(last[2], last[0].outputs, generator=generator)
         self.last_norm = BatchNorm(last[0].outputs)
 
-    def forward(self, x: Tensor, chip: VirtualChip | None = None, reads: Reads | None = None) -> Tensor:
+    def forward(self, x: Tensor, chip: Chip | None = None, reads: Reads | None = None) -> Tensor:
         """Scores; with a chip and the numbers of the images, with that chip's errors."""
         if isinstance(self.first, BinaryConv2d):
             x = x.reshape(len(x), self.spec.channels, self.spec.side, self.spec.side)

@@ -8,12 +8,13 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from prcim.bnn.chip import Chip
 from prcim.bnn.column_layers import ColumnLinear
 from prcim.bnn.layers import BatchNorm, BinaryLinear
 from prcim.bnn.mapping import LayerShape
 from prcim.bnn.models.network import Network
 from prcim.bnn.models.spec import NetworkSpec, scaled
-from prcim.bnn.noise import Reads, VirtualChip
+from prcim.bnn.noise import Reads
 
 
 @final
@@ -70,7 +71,7 @@ class Mlp(Network):
         self.last = BinaryLinear(spec.features, spec.classes, generator=generator)
         self.last_norm = BatchNorm(spec.classes)
 
-    def forward(self, x: Tensor, chip: VirtualChip | None = None, reads: Reads | None = None) -> Tensor:
+    def forward(self, x: Tensor, chip: Chip | None = None, reads: Reads | None = None) -> Tensor:
         """Scores; with a chip and the numbers of the images, with that chip's errors."""
         h = self.first_norm.binarized(self.first(x))
         for layer in self.columns:

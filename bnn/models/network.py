@@ -6,10 +6,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from prcim.bnn.chip import Chip
 from prcim.bnn.column_layers import ColumnLayer
 from prcim.bnn.layers import DigitalLayer
 from prcim.bnn.models.spec import NetworkSpec
-from prcim.bnn.noise import Reads, VirtualChip
+from prcim.bnn.noise import Reads
 
 
 class Network(nn.Module, ABC):
@@ -22,7 +23,7 @@ class Network(nn.Module, ABC):
     spec: NetworkSpec
 
     @abstractmethod
-    def forward(self, x: Tensor, chip: VirtualChip | None = None, reads: Reads | None = None) -> Tensor:
+    def forward(self, x: Tensor, chip: Chip | None = None, reads: Reads | None = None) -> Tensor:
         """Scores; with a chip and the numbers of the images, with that chip's errors."""
 
     def column_layers(self) -> Iterator[ColumnLayer]:

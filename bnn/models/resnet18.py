@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from prcim.bnn.binarize import shifted
+from prcim.bnn.chip import Chip
 from prcim.bnn.column_layers import ColumnConv2d
 from prcim.bnn.layers import BatchNorm, BinaryConv2d, BinaryLinear
 from prcim.bnn.mapping import LayerShape
 from prcim.bnn.models.network import Network
 from prcim.bnn.models.spec import NetworkSpec, scaled
-from prcim.bnn.noise import Reads, VirtualChip
+from prcim.bnn.noise import Reads
 
 #: Two blocks of two convolutions at each width; the first of a width halves the image.
 WIDTHS = (64, 128, 256, 512)
@@ -101,7 +102,7 @@ class ResNet18(Network):
         self.last = BinaryLinear(convolutions[-1][1], spec.classes, generator=generator)
         self.last_norm = BatchNorm(spec.classes)
 
-    def forward(self, x: Tensor, chip: VirtualChip | None = None, reads: Reads | None = None) -> Tensor:
+    def forward(self, x: Tensor, chip: Chip | None = None, reads: Reads | None = None) -> Tensor:
         """Scores; with a chip and the numbers of the images, with that chip's errors."""
         stream = shifted(self.first(x.reshape(len(x), self.spec.channels, self.spec.side, self.spec.side)), SHIFT)
         for norm, layer in zip(self.norms, self.columns, strict=True):
