@@ -1,5 +1,6 @@
 """Latches held by sources: at the voltages of the whole column, with the same reads, energy and lost data."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -47,6 +48,10 @@ def test_latches_rest_where_those_of_the_whole_column_do(ngspice: Ngspice, name:
     high_v = rest.held_v[rest.held_v > 0.5]
     assert np.ptp(high_v) > 3e-6
     assert not latch_nodes(case.column, rest)
+    text = str(case.column.circuit(rest, "the column with held latches", supply_v=1.1)).lower()
+    for node, wanted_v in zip(case.column.cell.latch, np.moveaxis(rest.held_v, -1, 0), strict=True):
+        found_v = [float(v) for v in re.findall(rf"^x[pn]\d.* hold_{node}=(\S+)", text, re.MULTILINE)]
+        np.testing.assert_allclose(found_v, wanted_v.ravel(), atol=1e-8)
 
 
 @pytest.mark.parametrize("name", HELD)

@@ -25,7 +25,7 @@ NOTHING = ReadCost(n_on=(0,), beyond_j=(0.0,), v_end_v=(0.0,), reference_j=0.0, 
 
 @dataclass
 class Runs:
-    """Runs decks and keeps them; adds volts to the line in those with held latches, or fails those without."""
+    """Runs decks and keeps them; adds volts to the second read of those with held latches, or fails those without."""
 
     moved_v: float = 0.0
     whole_fails: bool = False
@@ -41,11 +41,12 @@ class Runs:
             return outcome
         if "vhold" not in deck.netlist:
             return replace(outcome, status="failed: by the test", plots=()) if self.whole_fails else outcome
-        # The column without mismatch says what a volt is worth.
-        drawn = len(deck.analyses) > 1 or "dc vshot 0 2 1" in deck.text
-        shift = self.moved_v if drawn else 0.0
-        plots = [{name: v + shift * (name == "v(rbl0)") for name, v in plot.items()} for plot in outcome.plots]
-        return replace(outcome, plots=tuple(plots))
+        # The column without mismatch, which has five reads, says what a volt is worth.
+        if not self.moved_v or "dc vshot 0 2 1" not in deck.text:
+            return outcome
+        values = {name: v.copy() for name, v in outcome.values.items()}
+        values["v(rbl0)"][1] += self.moved_v
+        return replace(outcome, plots=(values,))
 
 
 def sized(plan: Plan) -> tuple[Plan, Column, Read]:
