@@ -9,11 +9,9 @@ columns, divided by them: preparation, reads, cells, dies, checks, composed colu
 kind are timed and multiplied by the reads that they hold; notes have the parts.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from typing import Any
 
 from benchmarks.measurement import Measurement, cpu_s, median, timed
@@ -24,6 +22,7 @@ from prcim.characterize.patterns import input_patterns
 from prcim.characterize.plan import Plan, named_plan
 from prcim.characterize.run import Maker
 from prcim.characterize.streams import Stream
+from prcim.cli.workers import usable_cores, worker_pool
 from prcim.spice.deck import Deck
 from prcim.spice.ngspice import find_ngspice, run_twice
 from prcim.spice.outcome import Outcome
@@ -71,9 +70,9 @@ def measure(*, only: str, quick: bool, say: Callable[[str], None]) -> Iterator[d
             jobs.append((setting, wanted, quick))
     if not jobs:
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     say(f"engines: {len(jobs)} settings on {cores} cores, one each")
-    with ProcessPoolExecutor(cores, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+    with worker_pool(cores) as pool:
         table = None
         if any("composed" in wanted for _, wanted, _ in jobs):
             table = pool.submit(table_s, named_plan("8t-64").changed(["columns=256"] if quick else []))
