@@ -11,6 +11,7 @@ from prcim.bnn.datasets.digits import load_digits
 from prcim.bnn.datasets.images import Images
 from prcim.bnn.datasets.mnist import load_mnist
 from prcim.bnn.models.chain import Chain
+from prcim.bnn.models.converted import ConvertedSpec
 from prcim.bnn.models.convnet import ConvNetSpec
 from prcim.bnn.models.mlp import Mlp, MlpSpec
 from prcim.bnn.models.network import Network
@@ -64,6 +65,8 @@ MODELS: Mapping[str, Model] = MappingProxyType({
     "vgg9": Model(Vgg9Spec, Chain, "cifar10"),
     "resnet18": Model(ResNet18Spec, ResNet18, "cifar10"),
 })  # fmt: skip
+#: Name in a checkpoint of what came from a user's own model; it has no size to build it from, so no list shows it.
+CONVERTED = "converted"
 DATASETS: Mapping[str, DataSet] = MappingProxyType({
     "digits": DataSet(load_digits, (1, 8, 8)),
     "mnist": DataSet(load_mnist, (1, 28, 28)),
@@ -77,6 +80,8 @@ def named_model(name: str) -> Model:
     Raises:
         InputError: there is none of that name.
     """
+    if name == CONVERTED:
+        return Model(ConvertedSpec, Chain, "digits")
     if name not in MODELS:
         raise InputError(f"there is no model {name!r}; known models are: {', '.join(MODELS)}")
     return MODELS[name]
