@@ -68,6 +68,8 @@ class ColumnLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.stride = 1
+        # Training looks at errors of some images for mean and spread; what estimates norms on a chip, at all.
+        self.sampled = True
         self.index, self.outputs, self.n_used, self.readout = index, shape[0], n_used, readout
         self.by_bias, self.pool, self.binary = thresholds == "bias", pool, binary
         inputs = torch.Size(shape[1:]).numel()
@@ -146,7 +148,7 @@ class ColumnLayer(nn.Module):
             x, weight, stride = self._with_constant(x, weight, constant)
             total = code_sum(x, weight, self.readout, errors, reads, groups=self.groups, stride=stride)
             return total - extra * self.groups
-        threshold = self.realised(lambda: self.moments(x, chip, reads, padded=True))
+        threshold = self.realised(lambda: self.moments(x, chip, reads, padded=True, sample=self.sampled))
         constant = self._balanced(x)
         if self.by_bias:
             constant = constant_weights(threshold, n_used=self.n_used, bias=self.cut.bias)
@@ -158,7 +160,7 @@ class ColumnLayer(nn.Module):
         return majority_sum(x, weight, threshold, errors, reads, stride=stride)
 
     def moments(
-        self, x: Tensor, chip: Chip | None, reads: Reads | None, *, padded: bool = False
+        self, x: Tensor, chip: Chip | None, reads: Reads | None, *, padded: bool = False, sample: bool = False
     ) -> tuple[Tensor, Tensor]:
         """Mean and variance of S + error of each column over a batch, shape (G, O) each.
 
@@ -166,6 +168,7 @@ class ColumnLayer(nn.Module):
             x: as for `forward`.
             chip, reads: as for `forward`.
             padded: whether `x` has its padding already.
+            sample: look at errors in some of the images only.
         """
         x = x if padded else self.padded(x)
         rows = self._rows(x)
@@ -174,7 +177,7 @@ class ColumnLayer(nn.Module):
             constant = self._balanced(x)
             rows = torch.cat([rows, rows.new_ones(*rows.shape[:-1], self.cut.bias)], -1)
             weight = torch.cat([weight, constant], -1)
-        mean, var = column_moments(rows, weight, self.errors(chip), reads)
+        mean, var = column_moments(rows, weight, self.errors(chip), reads, sample=sample)
         return mean - self.cut.bias % 2, var
 
     def padded(self, x: Tensor) -> Tensor:

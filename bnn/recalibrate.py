@@ -75,6 +75,8 @@ def estimated(network: Network, chip: Chip, images: Images) -> Network:
     for norm in _norms_behind_columns(made, pixels):
         norm.train()
         norm.momentum = 1.0
+    for layer in made.column_layers():
+        layer.sampled = False
     _with_hooks(made, own, move, pixels, chip, reads)
     return made.eval()
 

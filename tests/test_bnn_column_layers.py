@@ -258,6 +258,12 @@ def test_moments_hold_the_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     chip = VirtualChip(tables=TABLES, model="column", number=0)
     noisy = layer.moments(x, chip, READS)
     assert float((noisy[1] - var).detach().mean()) > 1.0
+    monkeypatch.setattr("prcim.bnn.column_moments.SAMPLE_IMAGES", 2)
+    monkeypatch.setattr("prcim.bnn.column_moments.SAMPLE_READS", 1)
+    sampled = layer.moments(x, chip, READS, sample=True)
+    first = [layer.moments(x[:2], one, Reads(images=READS.images[:2])) for one in (chip, None)]
+    assert torch.allclose(sampled[0], mean + first[0][0] - first[1][0], atol=1e-4)
+    assert torch.allclose(sampled[1], var + first[0][1] - first[1][1], rtol=1e-4)
     monkeypatch.setattr("prcim.bnn.column_moments._READS_AT_ONCE", 1)
     assert all(torch.equal(*pair) for pair in zip(layer.moments(x, chip, READS), noisy, strict=True))
 
