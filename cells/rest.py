@@ -23,8 +23,9 @@ MARGIN = 0.25
 def rest_deck(column: Column, draw: ColumnDraw) -> Deck | None:
     """A deck for the operating point of all keepers of a column; None where its cells have none.
 
-    They hang between the supply, ground and the ports that idle, and see nothing of a read: no current flows into the
-    gates that they drive.
+    They hang between the supply, ground and the ports that idle, and see nothing of a read.
+
+    Assumption: the gates that they drive take no current, as in the project's own cards, where gates do not tunnel.
 
     Args:
         column, draw: the column.
