@@ -40,8 +40,8 @@ def _ones(context: Any, word: Any) -> Any:
 @inlined
 def _philox(a: Any, b: Any, c: Any, d: Any, k0: Any, k1: Any) -> Any:
     for _ in range(10):
-        p0, p1 = a * _M0, c * _M1
-        a, b, c, d = (p1 >> _HALF) ^ b ^ k0, p1 & _LOW, (p0 >> _HALF) ^ d ^ k1, p0 & _LOW
+        p0, p1 = (a & _LOW) * _M0, (c & _LOW) * _M1
+        a, b, c, d = (p1 >> _HALF) ^ b ^ k0, p1, (p0 >> _HALF) ^ d ^ k1, p0
         k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
     return u32(a), u32(b), u32(c), u32(d)
 
@@ -94,7 +94,7 @@ def _sums(
                 s[i1 + 4 * nb + j], s[i1 + 5 * nb + j] = _low(s[4 * nb + j], w2), _high(s[5 * nb + j], w2)
                 s[i1 + 6 * nb + j], s[i1 + 7 * nb + j] = _low(s[6 * nb + j], w3), _high(s[7 * nb + j], w3)
         if len(residual):
-            c1, c2, k0, k1 = patterns[m, g, 0], patterns[m, g, 1], keys[1, 0], keys[1, 1]
+            c1, c2, k0, k1 = patterns[0, m, g], patterns[1, m, g], keys[1, 0], keys[1, 1]
             for j in range(nb):
                 w0, w1, w2, w3 = _philox(u64(first + j), c1, c2, u64(0), k0, k1)
                 s[i2 + j], s[i2 + nb + j] = _low(s[j], w0), _high(s[nb + j], w0)
@@ -138,7 +138,7 @@ def read_out(
         below: threshold + 64 n of each column, its offset taken off, (G, parts, 8 NB).
         comparators: of a flash converter, thresholds from the first one on, (count, G, parts, 8 NB).
         counters: position, image and read of each input, (M, 3).
-        patterns: digests, (M, G, 2); without residual they are not read.
+        patterns: digests, (2, M, G); without residual they are not read.
         keys: of READ and RESIDUAL, (2, 2).
         mode: MAJORITY, CODE or FLASH.
         step, half: of the converter, in units of 2 in S; half of the number of its codes.
@@ -245,12 +245,12 @@ def gradients(
 
 @compiled
 def digests(words: Words, patterns: Words, first: int, last: int) -> None:
-    """The digest of each input word, as `prcim.bnn.keys.digest`: words (M, G, W) -> (M, G, 2)."""
-    for m in range(first, last):
-        for g in range(words.shape[1]):
-            low = high = u64(0)
-            for v in range(words.shape[2]):
-                word = words[m, g, v]
-                a, b, _, _ = _philox(word & _LOW, word >> _HALF, low, high, u64(0), u64(0))
-                low, high = u64(a), u64(b)
-            patterns[m, g, 0], patterns[m, g, 1] = low, high
+    """The digest of each input word, as `prcim.bnn.keys.digest`: words (M, G, W) -> (2, M, G)."""
+    groups, count = words.shape[1:]
+    rows, low, high = words.reshape(-1, count), patterns[0].reshape(-1), patterns[1].reshape(-1)
+    low[first * groups : last * groups] = high[first * groups : last * groups] = u64(0)
+    for v in range(count):
+        for r in range(first * groups, last * groups):
+            word = rows[r, v]
+            a, b, _, _ = _philox(word, word >> _HALF, low[r], high[r], u64(0), u64(0))
+            low[r], high[r] = u64(a), u64(b)

@@ -106,7 +106,7 @@ class Prepared:
         self._counters[:, 1] = np.repeat(images.numpy(), positions)
         self._counters[:, 2] = layout.read
         self._keys = np.array([layout.keys[:2], layout.keys[2:]], np.uint64)
-        self._patterns = np.empty((count if len(residual) else 0, groups, 2), np.uint64)
+        self._patterns = np.empty((2, count if len(residual) else 0, groups), np.uint64)
         if len(residual):
             share(lambda first, last: digests(self.words, self._patterns, first, last), count, least=512)
 
