@@ -247,10 +247,12 @@ def gradients(
 def digests(words: Words, patterns: Words, first: int, last: int) -> None:
     """The digest of each input word, as `prcim.bnn.keys.digest`: words (M, G, W) -> (2, M, G)."""
     groups, count = words.shape[1:]
-    rows, low, high = words.reshape(-1, count), patterns[0].reshape(-1), patterns[1].reshape(-1)
-    low[first * groups : last * groups] = high[first * groups : last * groups] = u64(0)
+    # Slices that begin at zero: an index that might be negative would be checked, one number at a time.
+    rows = words[first:last].reshape(-1, count)
+    low, high = patterns[0, first:last].reshape(-1), patterns[1, first:last].reshape(-1)
+    low[:] = high[:] = u64(0)
     for v in range(count):
-        for r in range(first * groups, last * groups):
+        for r in range((last - first) * groups):
             word = rows[r, v]
             a, b, _, _ = _philox(word, word >> _HALF, low[r], high[r], u64(0), u64(0))
             low[r], high[r] = u64(a), u64(b)
