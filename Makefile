@@ -28,7 +28,7 @@ $(shell [ -x $(PY) ] || rm -f .venv/.packages $(READY))
 .DEFAULT_GOAL := help
 # The order of prerequisites is meant: ngspice is looked for before anything long starts.
 .NOTPARALLEL:
-.PHONY: help setup ngspice hooks characterize train test slow check notebooks bench lint types wheel clean
+.PHONY: help setup ngspice hooks characterize train test slow check notebooks bench gates lint types wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -66,6 +66,9 @@ notebooks: ngspice $(READY) ## execute every notebook into build/notebooks
 
 bench: ngspice $(READY) ## speed against the obvious way, side by side -> build/bench/*.json (ARGS='engines --only column/8t --quick')
 	$(PY) -m benchmarks $(ARGS)
+
+gates: $(READY) ## the accuracies asked for, hours; goes on where it was (ARGS='mnist --data FOLDER')
+	$(PY) scripts/gates.py $(ARGS)
 
 lint: $(READY) ## ruff
 	$(PY) -m ruff check .

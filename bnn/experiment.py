@@ -75,7 +75,7 @@ class Experiment:
         """
         train_images, test_images = self.images
         tables = integer_tables(self.lut, self.amplifier)
-        clean = dataclasses.replace(self.recipe, noise="ideal", chips_per_batch=1, anneal=0.0)
+        clean = dataclasses.replace(self.recipe, noise="ideal", chips_per_batch=1, anneal=0.0, norms="batch")
         start = self._train("start", None, clean, train_images, tables, folder, progress)
         unaware = self._train("unaware", start, clean, train_images, tables, folder, progress)
         aware = self._train("aware", start, self.recipe, train_images, tables, folder, progress)

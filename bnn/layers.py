@@ -15,7 +15,13 @@ class BatchNorm(nn.BatchNorm1d):
 
     Library kernels may fuse a multiplication with an addition for some elements and not for others; here each step
     rounds on its own.
+
+    Attributes:
+        lasting: in training, normalize by the running statistics and only let them follow the batch. A batch sees one
+            chip: its own statistics would take off what lasts on that chip, which judging by running ones does not.
     """
+
+    lasting = False
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalizes (B, features) or (B, features, H, W)."""
@@ -23,7 +29,9 @@ class BatchNorm(nn.BatchNorm1d):
             flat: Tensor = self(input.flatten(2))
             return flat.reshape(input.shape)
         if self.training or self.running_mean is None or self.running_var is None:
-            return super().forward(input)
+            by_batch = super().forward(input)
+            if not self.lasting or self.running_mean is None or self.running_var is None:
+                return by_batch
         shape = (-1,) + (1,) * (input.dim() - 2)
         gain = (self.weight / torch.sqrt(self.running_var + self.eps)).reshape(shape)
         return (input - self.running_mean.reshape(shape)) * gain + self.bias.reshape(shape)

@@ -27,6 +27,8 @@ class Recipe:
         chips_per_batch: chips that see each mini-batch; the loss is their mean.
         anneal: share of the epochs over which the errors grow from nothing to their size.
         augment: whether training images are shifted and mirrored.
+        norms: by what norms normalize: "batch", the mini-batch on its chip, as fits a network whose norms will be
+            estimated on every chip; "running", the mean over chips so far, as fits one whose norms will not.
     """
 
     noise: NoiseModel = "column"
@@ -41,10 +43,13 @@ class Recipe:
     chips_per_batch: int = 1
     anneal: float = 0.0
     augment: bool = False
+    norms: Literal["batch", "running"] = "batch"
 
     def __post_init__(self) -> None:
         if self.optimizer not in ("adam", "sgd"):
             raise InputError(f"there is no optimizer {self.optimizer!r}; there are adam and sgd")
+        if self.norms not in ("batch", "running"):
+            raise InputError(f"norms are by 'batch' or 'running', not by {self.norms!r}")
         if not 0 <= self.anneal <= 1:
             raise InputError(f"anneal is {self.anneal}; it is a share of the epochs, 0 to 1")
         if self.chips_per_batch < 1 or self.batch_size < 1:

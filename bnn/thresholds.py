@@ -61,7 +61,8 @@ class ColumnNorm(nn.Module):
     Of a batch norm sign(g (S - mu) / sd + b) only b / g matters: its size sets the threshold, and a negative g is a
     column whose weights are flipped, which training does with the weights themselves.
 
-    In training, mean and spread are those of the mini-batch, with the chip's errors; judging takes running ones.
+    In training, mean and spread are those of the mini-batch, with the chip's errors; judging takes running ones, and so
+    does a training with `lasting`, as in `BatchNorm`.
 
     Args:
         groups, outputs: the columns.
@@ -76,6 +77,7 @@ class ColumnNorm(nn.Module):
         [[5.0]]
     """
 
+    lasting = False
     running_mean: Tensor
     running_var: Tensor
 
@@ -94,8 +96,11 @@ class ColumnNorm(nn.Module):
         """
         if not self.training or moments is None:
             return self.running_mean + self.shift * torch.sqrt(self.running_var)
-        mean, var = moments()
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.lasting):
+            mean, var = moments()
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(var, self.momentum)
+        if self.lasting:
+            mean, var = self.running_mean.clone(), self.running_var.clone()
         return mean + self.shift * torch.sqrt(var)

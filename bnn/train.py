@@ -60,6 +60,8 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate(epoch)
         network.train()
+        for norm in network.norms_of():
+            norm.lasting = recipe.norms == "running"
         loss, accuracy = _epoch(network, optimizer, images, scaled_tables(tables, recipe.spread(epoch)), recipe, epoch)
         limit = DIVERGED * math.log(images.classes)
         if not loss <= limit:

@@ -9,17 +9,19 @@ from typing import Any
 import pytest
 import torch
 from disk import full_disk
-from tables import make_tables
+from tables import make_tables, only, unit_gains
 from torch import Tensor
 
 from prcim.bnn.annealing import scaled_tables
 from prcim.bnn.checkpoint import load_tensors, save_tensors
 from prcim.bnn.datasets.digits import load_digits
 from prcim.bnn.datasets.images import Images
+from prcim.bnn.layers import BatchNorm
 from prcim.bnn.models.mlp import Mlp, MlpSpec
 from prcim.bnn.noise import Reads, VirtualChip
 from prcim.bnn.recipe import Recipe
 from prcim.bnn.tables import IntegerTables
+from prcim.bnn.thresholds import ColumnNorm
 from prcim.bnn.train import make_optimizer, train
 from prcim.errors import InputError, RunError
 
@@ -261,6 +263,7 @@ def test_full_disk_ends_the_training_and_it_can_go_on(tmp_path: Path) -> None:
         {"optimizer": "sgd", "learning_rate": 0.05, "weight_decay": 1e-3},
         {"chips_per_batch": 3},
         {"anneal": 0.7, "augment": True, "warmup_epochs": 1},
+        {"norms": "running"},
     ],
     ids=str,
 )
@@ -333,6 +336,7 @@ def test_what_is_no_recipe_is_refused() -> None:
     for change, message in (
         ({"optimizer": "lion"}, "there is no optimizer 'lion'; there are adam and sgd"),
         ({"anneal": 1.5}, "anneal is 1.5; it is a share of the epochs"),
+        ({"norms": "mine"}, "norms are by 'batch' or 'running', not by 'mine'"),
         ({"chips_per_batch": 0}, "a mini-batch takes at least one image and one chip"),
     ):
         with pytest.raises(InputError, match=message):
@@ -357,3 +361,51 @@ def test_state_of_another_version_is_refused_while_unfinished(tmp_path: Path, mo
     wanted = trained(tmp_path)
     monkeypatch.setattr("prcim.bnn.training_state.__version__", "0.0.1")
     assert equal(trained(tmp_path), wanted)
+
+
+# --- by what norms normalize ---
+
+
+def test_lasting_batch_norm_follows_the_batch_and_normalizes_by_what_it_has() -> None:
+    x = 3 + 2 * torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+    plain, lasting = BatchNorm(4), BatchNorm(4)
+    lasting.lasting = True
+    for _ in range(3):
+        by_batch, found = plain(x), lasting(x)
+    for name in ("running_mean", "running_var"):
+        assert torch.equal(getattr(plain, name), getattr(lasting, name))
+    assert not torch.allclose(found, by_batch, atol=0.1)
+    assert torch.equal(found, lasting.eval()(x))
+    assert torch.equal(lasting.train()(x.reshape(50, 4, 1, 1)).flatten(1), lasting.eval()(x))
+
+
+def test_lasting_column_norm_follows_the_batch_and_takes_what_it_has() -> None:
+    norm = ColumnNorm(2, 3, shift=0.5)
+    norm.lasting = True
+    mean = torch.full((2, 3), 10.0, requires_grad=True)
+    threshold = norm(lambda: (mean * 1.0, torch.full((2, 3), 5.0)))
+    assert torch.allclose(norm.running_mean, torch.full((2, 3), 1.0))
+    assert torch.allclose(norm.running_var, torch.full((2, 3), 1.4))
+    assert torch.allclose(threshold, 1.0 + 0.5 * torch.full((2, 3), 1.4).sqrt())
+    threshold.sum().backward()
+    assert mean.grad is None
+    assert norm.shift.grad is not None
+
+
+@pytest.mark.parametrize("norms", ["batch", "running"])
+def test_a_chip_s_offset_is_seen_only_by_running_norms(norms: str) -> None:
+    """An offset that all sums of a column share is taken off by the batch's own mean."""
+    tables = unit_gains(only(TABLES, "offset"))
+    network = Mlp(dataclasses.replace(MAJORITY, column_norm=True, dac_bits=10), seed=1)
+    x, reads = SOME.batch(slice(None)), Reads(images=SOME.index)
+    for _ in range(40):
+        network(x)
+    for norm in network.norms_of():
+        norm.lasting = norms == "running"
+    layer = next(network.column_layers())
+    h = network.first_norm.binarized(network.first(x)).detach()
+    with torch.no_grad():
+        clean = layer(h, None, None)
+        noisy = layer(h, VirtualChip(tables=tables, model="column", number=0, half="train"), reads)
+    changed = float((clean != noisy).double().mean())
+    assert changed < 0.08 if norms == "batch" else changed > 0.25

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from prcim.bnn.chip import Chip
 from prcim.bnn.column_layers import ColumnLayer
-from prcim.bnn.layers import DigitalLayer
+from prcim.bnn.layers import BatchNorm, DigitalLayer
 from prcim.bnn.models.spec import NetworkSpec
 from prcim.bnn.noise import Reads
+from prcim.bnn.thresholds import ColumnNorm
 
 
 class Network(nn.Module, ABC):
@@ -29,6 +30,10 @@ class Network(nn.Module, ABC):
     def column_layers(self) -> Iterator[ColumnLayer]:
         """The layers on columns, in the order of the network."""
         return (module for module in self.modules() if isinstance(module, ColumnLayer))
+
+    def norms_of(self) -> Iterator[BatchNorm | ColumnNorm]:
+        """Everything that keeps running statistics."""
+        return (module for module in self.modules() if isinstance(module, BatchNorm | ColumnNorm))
 
     def latent_weights(self) -> Iterator[nn.Parameter]:
         """Weights whose signs count."""

@@ -93,6 +93,13 @@ MILDER = ("8t-64-wl45", "8t-64-wl60")
     show_default=True,
     help="Share of the epochs over which errors grow to their size.",
 )
+@click.option(
+    "--norms",
+    type=click.Choice(["batch", "running"]),
+    default="batch",
+    show_default=True,
+    help="Norms of training with errors: by the batch on its chip, or by the mean over chips.",
+)
 @click.option("--augment", is_flag=True, help="Shift training images by up to 4 pixels; mirror those of cifar10.")
 @click.option("--epochs", type=click.IntRange(1, 100_000), default=60, show_default=True, help="Epochs of each stage.")
 @click.option("--chips", type=click.IntRange(1, 100_000), default=20, show_default=True, help="Virtual chips.")
@@ -125,6 +132,7 @@ def command(
     batch_size: int,
     chips_per_batch: int,
     anneal: float,
+    norms: Literal["batch", "running"],
     augment: bool,
     epochs: int,
     chips: int,
@@ -168,6 +176,7 @@ def command(
         chips_per_batch=chips_per_batch,
         anneal=anneal,
         augment=augment,
+        norms=norms,
     )
     options = {
         **given,

@@ -1,0 +1,127 @@
+"""A study of one network: clean, then fine-tuned with each noise model, judged at several design points."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from prcim.bnn.checkpoint import Checkpoint
+from prcim.bnn.datasets.images import Images
+from prcim.bnn.evaluate import evaluate
+from prcim.bnn.judgement import Judgement, calibration_images_of
+from prcim.bnn.models.network import Network
+from prcim.bnn.models.spec import NetworkSpec
+from prcim.bnn.noise import NoiseModel
+from prcim.bnn.recipe import Recipe
+from prcim.bnn.registry import named_model
+from prcim.bnn.tables import integer_tables
+from prcim.bnn.train import train
+from prcim.characterize.lut import ErrorLUT
+from prcim.files import write_text
+
+#: Called with what is done, units done, units in all.
+Progress = Callable[[str, int, int], None]
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Study:
+    """What is trained and judged.
+
+    Attributes:
+        model, dataset: names in the registries.
+        spec: the network.
+        images: training and test images.
+        luts: tables of the design points; networks are trained for each.
+        clean: recipe of the clean network.
+        tuned: recipe of every fine-tuning; its noise model is that of the variant.
+        variants: noise models to fine-tune with; "ideal" is the network that knows nothing of errors.
+        chips, jobs: of the judgement.
+        calibration_images: for norms on a chip.
+    """
+
+    model: str
+    dataset: str
+    spec: NetworkSpec
+    images: tuple[Images, Images]
+    luts: Sequence[ErrorLUT]
+    clean: Recipe
+    tuned: Recipe
+    variants: tuple[NoiseModel, ...] = ("ideal", "gaussian", "iid", "column")
+    chips: int = 50
+    jobs: int = 1
+    calibration_images: int = 256
+
+    def run(self, folder: Path, progress: Progress = lambda what, done, total: None) -> dict[str, Any]:
+        """Trains and judges what is not there yet; writes `study.json` after each network.
+
+        Raises:
+            RunError: a training diverged, or the disk is full.
+        """
+        tables = integer_tables(self.luts[0], self.spec.make_readout().amplifier)
+        start = self._trained("clean", None, self.clean, self.luts[0], folder, progress)
+        clean = evaluate(start, self.images[1], tables, "ideal", [0])[0].accuracy
+        result: dict[str, Any] = {
+            "model": self.model,
+            "dataset": self.dataset,
+            "spec": self.spec.as_json(),
+            "clean": clean,
+            "recipes": {"clean": dataclasses.asdict(self.clean), "tuned": dataclasses.asdict(self.tuned)},
+            "rows": [],
+        }
+        write_text(folder / "study.json", json.dumps(result, indent=2) + "\n")
+        for row in self._rows(start, folder, progress):
+            result["rows"].append(row)
+            write_text(folder / "study.json", json.dumps(result, indent=2) + "\n")
+        return result
+
+    def _rows(self, start: Network, folder: Path, progress: Progress) -> Iterator[dict[str, Any]]:
+        for number, lut in enumerate(self.luts):
+            for variant in self.variants:
+                recipe = dataclasses.replace(self.tuned, noise=variant)
+                # Without errors a table plays no part: one training serves all.
+                name, table = (variant, self.luts[0]) if variant == "ideal" else (f"{variant}-{number}", lut)
+                network = self._trained(name, start, recipe, table, folder, progress)
+                judged = folder / f"{variant}-{number}.json"
+                if not judged.exists():
+                    judgement = Judgement(
+                        network=network,
+                        images=self.images[1],
+                        model="column",
+                        chips=self.chips,
+                        jobs=self.jobs,
+                        calibration=calibration_images_of(self.images[0], self.calibration_images),
+                    )
+                    rows = judgement.rows(lut, lambda what, done, total, n=name: progress(f"{n}: {what}", done, total))  # type: ignore[misc]
+                    found = [{"trained_with": variant, **row.as_json()} for row in rows]
+                    write_text(judged, json.dumps(found) + "\n")
+                yield from json.loads(judged.read_text(encoding="utf-8"))
+
+    def _trained(
+        self, name: str, start: Network | None, recipe: Recipe, lut: ErrorLUT, folder: Path, progress: Progress
+    ) -> Network:
+        network = named_model(self.model).build(self.spec, seed=recipe.seed)
+        if start is not None:
+            network.load_state_dict(start.state_dict())
+        train(
+            network,
+            self.images[0],
+            integer_tables(lut, self.spec.make_readout().amplifier),
+            recipe,
+            identity=f"{lut.sha256} {self.model} {self.dataset} {self.images[0].sha256}",
+            state=folder / f"{name}.state",
+            log=folder / "log.csv",
+            progress=lambda done, total: progress(f"training: {name}, epochs", done, total),
+        )
+        Checkpoint(
+            model=self.model,
+            dataset=self.dataset,
+            network=network,
+            lut=lut,
+            noise=recipe.noise,
+            seed=recipe.seed,
+            epochs=recipe.epochs,
+        ).save(folder / f"{name}.safetensors")
+        return network

@@ -1,0 +1,119 @@
+"""A study: each network once, from one clean start, judged as `prcim evaluate` does; and the verdict on it."""
+
+import dataclasses
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from rooms import ROOT
+from tables import make_lut
+
+from prcim.bnn.checkpoint import load_checkpoint
+from prcim.bnn.datasets.digits import load_digits
+from prcim.bnn.evaluate import evaluate
+from prcim.bnn.models.mlp import MlpSpec
+from prcim.bnn.recipe import Recipe
+from prcim.bnn.study import Study
+from prcim.bnn.tables import integer_tables
+
+SPEC = MlpSpec(inputs=64, classes=10, rows=64, n_used=64, width=64, hidden=1, column_norm=True)
+TRAIN, TEST = load_digits()
+MILD = dataclasses.replace(make_lut(), bank=0.1 * make_lut().bank, total_q=0.1 * make_lut().total_q)
+
+
+def study(**changes: Any) -> Study:
+    settings: dict[str, Any] = {
+        "model": "mlp",
+        "dataset": "digits",
+        "spec": SPEC,
+        "images": (TRAIN.part(slice(0, 200)), TEST.part(slice(0, 60))),
+        "luts": [make_lut(), MILD],
+        "clean": Recipe(noise="ideal", epochs=2),
+        "tuned": Recipe(epochs=1, norms="running"),
+        "variants": ("ideal", "column"),
+        "chips": 2,
+        "calibration_images": 50,
+    }
+    return Study(**{**settings, **changes})
+
+
+def test_every_variant_is_judged_in_every_way_at_every_point(tmp_path: Path) -> None:
+    result = study().run(tmp_path)
+    ways = ["nothing", "norms", "trim", "norms and trim"]
+    rows = [(row["trained_with"], row["done"]) for row in result["rows"]]
+    assert rows == 2 * [(variant, way) for variant in ("ideal", "column") for way in ways]
+    assert len({row["lut_sha256"] for row in result["rows"]}) == 2
+    assert json.loads((tmp_path / "study.json").read_text()) == result
+    trained = {path.stem for path in tmp_path.glob("*.safetensors")}
+    assert trained == {"clean", "ideal", "column-0", "column-1"}
+    saved = load_checkpoint(tmp_path / "column-1.safetensors")
+    assert saved.lut.sha256 == MILD.sha256
+    tables = integer_tables(MILD, SPEC.make_readout().amplifier)
+    wanted = [one.accuracy for one in evaluate(saved.network, TEST.part(slice(0, 60)), tables, "column", range(2))]
+    (found,) = [row for row in result["rows"] if row["lut_sha256"] == MILD.sha256
+                and (row["trained_with"], row["done"]) == ("column", "nothing")]  # fmt: skip
+    assert found["accuracies"] == wanted
+
+
+def test_an_interrupted_study_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+    wanted = study().run(tmp_path / "whole")
+    for stop in ("training: clean", "training: column-0", "column-0: chips, trim"):
+
+        def interrupt(what: str, done: int, total: int, stop: str = stop) -> None:
+            if what.startswith(stop):
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt, match=r"^$"):
+            study().run(tmp_path / "cut", interrupt)
+    assert study().run(tmp_path / "cut") == wanted
+    again: list[str] = []
+    study().run(tmp_path / "cut", lambda what, done, total: again.append(what))
+    assert not again
+
+
+@pytest.fixture
+def gates(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("gates", ROOT / "scripts" / "gates.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "gates", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def row(noise: str, done: str, mean: float, worst: float, severity: float = 2.0) -> dict[str, Any]:
+    return {"trained_with": noise, "done": done, "mean": mean, "worst": worst, "severity": severity}
+
+
+def test_verdict_looks_at_the_hardest_point_and_at_every_limit(
+    gates: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate = gates.GATES["mnist"]
+    good = [row("ideal", "nothing", 0.5, 0.2), row("column", "nothing", 0.94, 0.9), row("column", "trim", 0.975, 0.956)]
+    mild = [row("ideal", "nothing", 0.98, 0.97, 0.5), row("column", "nothing", 0.5, 0.5, 0.5)]
+    assert gates.verdict(gate, {"clean": 0.988, "rows": good + mild})
+    assert "FAILS" not in capsys.readouterr().out
+    for clean, rows, fails in (
+        (0.986, good, "clean"),
+        (0.988, [row("ideal", "nothing", 0.61, 0.2), *good[1:]], "unaware, mean"),
+        (0.988, [good[0], row("column", "nothing", 0.92, 0.9), good[2]], "column-aware, mean"),
+        (0.988, [*good[:2], row("column", "trim", 0.969, 0.96)], "column-aware, trim, mean"),
+        (0.988, [*good[:2], row("column", "trim", 0.99, 0.96)], "its worst chip below the mean"),
+    ):
+        assert not gates.verdict(gate, {"clean": clean, "rows": rows})
+        lines = capsys.readouterr().out.splitlines()
+        assert next(line for line in lines if line.startswith("FAILS")).startswith(f"FAILS  {fails}:")
+
+
+def test_every_gate_builds_its_network(gates: ModuleType) -> None:
+    from prcim.bnn.registry import DATASETS, named_model
+
+    for gate in gates.GATES.values():
+        size = DATASETS[gate.dataset].size
+        spec = named_model(gate.model).spec.for_images(size, rows=64, n_used=64, classes=10, **gate.options)
+        spec.check_table(64, 64)
