@@ -12,6 +12,7 @@ from torch import Tensor
 from prcim.bnn.column_layers import ColumnConv2d
 from prcim.bnn.column_sum import code_sum, majority_sum
 from prcim.bnn.kernels.columns import CODE, FLASH, MAJORITY
+from prcim.bnn.kernels.dense import take_off
 from prcim.bnn.kernels.operator import column_sum
 from prcim.bnn.kernels.prepared import Layout
 from prcim.bnn.noise import NOISE_MODELS, LayerErrors, NoiseModel, Reads, VirtualChip
@@ -77,6 +78,36 @@ def test_gradients_do_not_depend_on_how_many_images_are_computed_at_a_time(
     monkeypatch.setattr("prcim.bnn.kernels.operator.AT_ONCE", 1)
     for one, all_ in zip(layer_sum(kind, "majority", "column", fused=True), together, strict=True):
         assert torch.allclose(one, all_, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["linear", "convolution"])
+@pytest.mark.parametrize(("bits", "share"), [(8, 0.0), (5, 0.1), (2, 1.0)])
+def test_gradient_of_the_product_less_what_clips_is_that_of_the_definition(
+    kind: str, bits: int, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With nothing beyond the range, with a little, and with so much that it is not done this way."""
+    taken: list[int] = []
+
+    def counted(columns: Tensor, *given: Any) -> None:
+        taken.append(len(columns))
+        take_off(columns, *given)
+
+    monkeypatch.setattr("prcim.bnn.kernels.operator.take_off", counted)
+    monkeypatch.setattr("prcim.bnn.kernels.operator.DENSE_FROM", 0)
+    monkeypatch.setattr("prcim.bnn.kernels.operator.CLIPPED_SHARE", 8)
+    adc, results = Adc(bits=bits, step=2), []
+    for fused in (True, False):
+        x, weight, _ = inputs(kind)
+        total = code_sum(x, weight, adc, layer_errors("iid"), READS, groups=GROUPS, fused=fused)
+        torch.autograd.backward(total, torch.randn(total.shape, generator=torch.Generator().manual_seed(3)))
+        results.append((x.grad, weight.grad))
+    for found, wanted in zip(*results, strict=True):
+        assert found is not None
+        assert wanted is not None
+        assert torch.allclose(found, wanted, rtol=1e-5, atol=1e-5)
+    positions = IMAGES if kind == "linear" else IMAGES * 12
+    assert len(taken) == (share < 1)
+    assert all((count > 0) == (share > 0) and count <= share * positions * GROUPS * CHANNELS for count in taken)
 
 
 @pytest.mark.parametrize("kind", ["linear", "convolution"])

@@ -244,6 +244,57 @@ def gradients(
 
 
 @compiled
+def clipped(
+    words: Words, weights: Words, n: int, tables: Any, base: Indices, below: Integers, counters: Words,
+    patterns: Words, keys: Words, reach: int, lanes: Any, outputs: int, items: NDArray[np.int64],
+    found: NDArray[np.int64],
+) -> int:  # fmt: skip
+    """Position, group and output of each sum beyond -reach <= z < reach; other arguments as for `read_out`.
+
+    Args:
+        items: pairs of a tile of positions and a part of channels to look through.
+        found: room for what is found, (count, 3).
+
+    Returns:
+        How many there are, as far as there is room and one more.
+    """
+    parts = weights.shape[1]
+    fresh, residual, curves = tables
+    nb = len(lanes)
+    size = 8 * nb
+    blocks = (outputs + 7) // 8
+    s = np.empty(4 * size, np.uint32)
+    z = np.empty((TILE, size), np.int32)
+    most = np.empty(size, np.int32)
+    count = 0
+    for item in items:
+        part, start = item % parts, item // parts * TILE
+        stop = min(start + TILE, len(words))
+        for g in range(words.shape[1]):
+            _sums(
+                s, z, words, start, stop, g, weights[g, part], n, fresh, residual, curves, base[g, part],
+                below[g, part], g * blocks + part * nb, counters, patterns, keys, lanes,
+            )  # fmt: skip
+            most[:] = i32(0)
+            for t in range(stop - start):
+                for j in range(size):
+                    # z from 0 on, -1 - z below.
+                    distance = i32(z[t, j] ^ i32(z[t, j] >> i32(31)))
+                    most[j] = distance if distance > most[j] else most[j]
+            if most.max() < reach:
+                continue
+            for t in range(stop - start):
+                for j in range(size):
+                    o = part * size + 8 * (j % nb) + j // nb
+                    if o < outputs and not -reach <= z[t, j] < reach:
+                        if count == len(found):
+                            return count + 1
+                        found[count, 0], found[count, 1], found[count, 2] = start + t, g, o
+                        count += 1
+    return count
+
+
+@compiled
 def digests(words: Words, patterns: Words, first: int, last: int) -> None:
     """The digest of each input word, as `prcim.bnn.keys.digest`: words (M, G, W) -> (2, M, G)."""
     groups, count = words.shape[1:]

@@ -13,11 +13,16 @@ from torch import Tensor
 
 from prcim.bnn.binarize import expected_sign_slope
 from prcim.bnn.kernels.columns import MAJORITY
+from prcim.bnn.kernels.dense import product_gradients, take_off
 from prcim.bnn.kernels.prepared import Layout, Prepared, output_shape
 from prcim.bnn.windows import fold, patches
 
 #: Partial sums whose gradients are in memory at a time.
-AT_ONCE = 1 << 22
+AT_ONCE = 1 << 24
+#: Partial sums from which on it is worth to find out whether a converter clips at all.
+DENSE_FROM = 1 << 20
+#: The share of sums beyond a converter's range, 1 in so many, up to which they are taken off one by one.
+CLIPPED_SHARE = 256
 _UNIT = 64
 
 
@@ -53,6 +58,14 @@ def column_sum_gradients(
         x.float(), weight.float(), threshold, fresh, residual, curves, column, offsets, images, known
     )  # fmt: skip
     arriving = (grad if grad.dim() == 2 else grad.permute(0, 2, 3, 1)).reshape(-1, len(weight)).float().contiguous()
+    count = len(arriving) * len(weight) * known.groups
+    if known.mode != MAJORITY and count > DENSE_FROM:
+        # Nearly all columns pass their output's gradient: it is that of the product, less those that clip.
+        found = made.clipped(count // CLIPPED_SHARE)
+        if found is not None:
+            grads = product_gradients(grad.to(x.dtype), x, weight, known.stride)
+            take_off(found, arriving.to(x.dtype), x, weight, known, *grads)
+            return (*grads, torch.zeros_like(threshold))
     slope = _slope(made.n) if known.mode == MAJORITY else torch.zeros(0)
     columns = _rows(weight).reshape(len(weight), known.groups, made.n).to(x.dtype)
     positions = math.prod(made.shape[1:-1])

@@ -8,7 +8,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from prcim.bnn.kernels.columns import CODE, FLASH, MAJORITY, TILE, digests, gradients, read_out
+from prcim.bnn.kernels.columns import (
+    CODE,
+    FLASH,
+    MAJORITY,
+    TILE,
+    clipped,
+    digests,
+    gradients,
+    read_out,
+)
 from prcim.bnn.kernels.packing import cut_windows, pack_images, pack_rows, to_lanes, words_for
 from prcim.bnn.kernels.threads import share
 
@@ -138,6 +147,31 @@ class Prepared:
             found += layout.groups * (layout.begin + layout.step // 2)
         return torch.from_numpy(found).reshape(self.shape)
 
+    @property
+    def _reach(self) -> int:
+        """Distance of either end of a converter's range from its first threshold."""
+        reach: int = 2**self._layout.bits // 2 * self._layout.step * _UNIT
+        return reach
+
+    def clipped(self, most: int) -> Tensor | None:
+        """Position, group and output of each sum beyond its converter's range, (count, 3); None: more than `most`."""
+        items = np.arange(-(-len(self.words) // TILE) * self._weights.shape[1])
+        parts: dict[int, NDArray[np.int64] | None] = {}
+
+        def work(first: int, last: int) -> None:
+            found = np.empty((most, 3), np.int64)
+            count = clipped(
+                self.words, self._weights, self.n, self._tables, self._base, self._below, self._counters,
+                self._patterns, self._keys, self._reach, self._lanes, self.outputs, items[first:last], found,
+            )  # fmt: skip
+            parts[first] = None if count > most else found[:count].copy()
+
+        share(work, len(items))
+        found = [part for _, part in sorted(parts.items()) if part is not None]
+        if len(found) < len(parts) or sum(map(len, found)) > most:
+            return None
+        return torch.from_numpy(np.concatenate(found))
+
     def gradients(self, arriving: Tensor, slope: Tensor, first: int, last: int) -> Tensor:
         """Gradients of the partial sums of some positions, (positions, G, O), from those of the outputs (M, O).
 
@@ -146,8 +180,8 @@ class Prepared:
             slope: by |z| in units of 2^-6; if empty, 1 within the converter's range.
             first, last: which positions.
         """
+        reach = self._reach
         leaving = np.empty((last - first, self._layout.groups, self.outputs), np.float32)
-        reach = 2**self._layout.bits // 2 * self._layout.step * _UNIT
 
         def work(begin: int, end: int) -> None:
             gradients(

@@ -1,0 +1,51 @@
+"""Gradients of columns that pass what arrives at their output: those of the product, less the columns that clip."""
+
+import torch
+from torch import Tensor
+
+from prcim.bnn.kernels.prepared import Layout
+
+
+def product_gradients(grad: Tensor, x: Tensor, weight: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+    """Gradients of both factors of a product, x (B, inputs), or of a convolution, x (B, C, H, W)."""
+    grad_x = torch.empty_like(x)
+    grad_weight = torch.empty_like(weight, memory_format=torch.contiguous_format)
+    if x.dim() == 2:
+        found = (grad @ weight.to(x.dtype), grad.t() @ x)
+    else:
+        sides = ((stride, stride), (0, 0), (1, 1), False, (0, 0), 1)
+        found = torch.ops.aten.convolution_backward(grad, x, weight.to(x.dtype), None, *sides, (True, True, False))[:2]
+    return grad_x.copy_(found[0]), grad_weight.copy_(found[1])
+
+
+def take_off(
+    columns: Tensor, arriving: Tensor, x: Tensor, weight: Tensor, layout: Layout, grad_x: Tensor, grad_weight: Tensor
+) -> None:
+    """Takes what some columns passed off the gradients of x and weight.
+
+    Args:
+        columns: position, group and output of each, (count, 3).
+        arriving: gradients of all outputs, (M, O).
+        x, weight, layout: of the layer.
+        grad_x, grad_weight: to take it off from.
+    """
+    if not len(columns):
+        return
+    position, group, output = columns.t()
+    n = weight[0].numel() // layout.groups
+    row = group[:, None] * n + torch.arange(n)
+    value = arriving[position, output][:, None]
+    place: tuple[Tensor, ...]
+    tap: tuple[Tensor, ...]
+    if x.dim() == 2:
+        place, tap = (position[:, None], row), (output[:, None], row)
+    else:
+        channels, kernel = weight.shape[1:3]
+        high, wide = ((length - kernel) // layout.stride + 1 for length in x.shape[2:])
+        window, channel = row // channels, row % channels
+        image, at = (position // (high * wide))[:, None], (position % (high * wide))[:, None]
+        down, across = window // kernel, window % kernel
+        place = (image, channel, at // wide * layout.stride + down, at % wide * layout.stride + across)
+        tap = (output[:, None], channel, down, across)
+    grad_x.index_put_(place, -value * weight.to(x.dtype)[tap], accumulate=True)
+    grad_weight.index_put_(tap, (-value * x[place]).to(grad_weight.dtype), accumulate=True)
