@@ -36,7 +36,8 @@ class Study:
         images: training and test images.
         luts: tables of the design points; networks are trained for each.
         clean: recipe of the clean network.
-        tuned: recipe of every fine-tuning; its noise model is that of the variant.
+        tuned: recipe of every fine-tuning; its noise model is that of the variant. What is there for errors alone,
+            chips a mini-batch, annealing, norms by the mean over chips, is left out without them.
         variants: noise models to fine-tune with; "ideal" is the network that knows nothing of errors.
         chips, jobs: of the judgement.
         calibration_images: for norms on a chip.
@@ -81,6 +82,8 @@ class Study:
         for number, lut in enumerate(self.luts):
             for variant in self.variants:
                 recipe = dataclasses.replace(self.tuned, noise=variant)
+                if variant == "ideal":
+                    recipe = dataclasses.replace(recipe, chips_per_batch=1, anneal=0.0, norms="batch")
                 # Without errors a table plays no part: one training serves all.
                 name, table = (variant, self.luts[0]) if variant == "ideal" else (f"{variant}-{number}", lut)
                 network = self._trained(name, start, recipe, table, folder, progress)

@@ -25,6 +25,7 @@ from prcim.bnn.registry import named_dataset, named_model
 from prcim.bnn.study import Study
 from prcim.characterize.lut_file import open_lut
 from prcim.cli.progress import Progress
+from prcim.errors import PrcimError
 from prcim.files import lock_folder
 
 OUT = Path("build/gates")
@@ -105,8 +106,8 @@ def run(name: str, arguments: argparse.Namespace) -> bool:
         jobs=arguments.jobs,
     )
     started = time.monotonic()
-    with lock_folder(OUT / name), Progress() as progress:
-        result = study.run(OUT / name, progress)
+    with lock_folder(arguments.out / name), Progress() as progress:
+        result = study.run(arguments.out / name, progress)
     print(f"\n{name}: {gate.model}, {gate.dataset}, {arguments.chips} chips, {len(images[1])} images")
     print(f"clean {result['clean']:.2%}; this run took {time.monotonic() - started:.0f} s")
     print(f"{'severity':>8}  {'trained with':<13}{'on the chip':<15}{'mean':>8}{'sd':>8}{'worst':>8}  interval")
@@ -145,6 +146,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=os.environ.get("PRCIM_DATA"), help="folder of the data sets")
     parser.add_argument("--lut", action="append", help=f"table of a design point, repeatable; {LUT} unless given")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="chips at a time; all cores")
+    parser.add_argument("--out", type=Path, default=OUT, help=f"folder of the results; {OUT}")
     parser.add_argument("--chips", type=int, default=50, help="virtual chips; 50")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in GATES]
@@ -152,7 +154,11 @@ def main() -> int:
         parser.error(f"there is no gate {unknown[0]!r}; there are: {', '.join(GATES)}")
     # Sums are added in one order whatever the machine.
     torch.set_num_threads(1)
-    results = [run(name, arguments) for name in arguments.names or GATES]
+    try:
+        results = [run(name, arguments) for name in arguments.names or GATES]
+    except PrcimError as error:
+        print(f"gates: {error}", file=sys.stderr)
+        return error.exit_code
     return 0 if all(results) else 1
 
 
