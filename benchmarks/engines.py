@@ -120,10 +120,10 @@ class _Bench:
         assert len(shots.v_bl_v) == 1
 
     def column(self) -> Measurement:
-        """Columns by the column engine; of reads in time those of one full deck, multiplied."""
+        """Columns by the column engine; of reads in time those of one deck, multiplied."""
         engine, plan, limit = self.engine, self.plan, self.engine.read.shots_per_deck
         if limit < self.reads or self.quick:
-            plan = plan.changed([f"sums={min(limit // 2, 9)}", "patterns=2"])
+            plan = plan.changed([f"sums={4 if self.rows > 128 else 8}", "patterns=2"])
         times = self.reads / (plan.sampling.sums * plan.sampling.patterns)
         some = replace(engine, plan=plan)
         columns = [Chunk(kind="columns", first=i, last=i + 1) for i in range(1 if self.quick else COLUMNS[self.rows])]
