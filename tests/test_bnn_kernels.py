@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from tables import make_tables
 from torch import Tensor
 
-from prcim.bnn.column_sum import code_sum, majority_sum
+from prcim.bnn.column_sum import code_sum, majority_sum, noisy_sums, partial_sums
 from prcim.bnn.kernels.columns import digests
+from prcim.bnn.kernels.fused import fused_moments
 from prcim.bnn.kernels.packing import cut_windows, pack_images, pack_rows, words_for
 from prcim.bnn.keys import digest
 from prcim.bnn.noise import NOISE_MODELS, LayerErrors, NoiseModel, Reads, VirtualChip
@@ -165,6 +166,15 @@ def test_errors_change_the_result() -> None:
     }
     for model in NOISE_MODELS[1:]:
         assert not torch.equal(found[model], found["ideal"])
+
+
+@pytest.mark.parametrize("model", [None, *NOISE_MODELS])
+@pytest.mark.parametrize("shape", [(37, 3, 64), (5, 7, 2, 31), (2, 9, 1, 128)], ids=str)
+def test_moments_are_those_of_the_definition(model: NoiseModel | None, shape: tuple[int, ...]) -> None:
+    x, weight = signs(0, *shape), signs(1, 20, *shape[-2:])
+    errors, reads = layer_errors(TABLES[shape[-1]], model, shape[-2], 20), Reads(images=torch.arange(shape[0]) + 5)
+    z = noisy_sums(partial_sums(x, weight), x, errors, reads).long().flatten(0, -3)
+    assert torch.equal(fused_moments(x, weight, errors, reads), torch.stack([z.sum(0), (z * z).sum(0)]))
 
 
 # --- packing ---

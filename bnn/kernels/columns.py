@@ -244,6 +244,44 @@ def gradients(
 
 
 @compiled
+def moments(
+    words: Words, weights: Words, n: int, tables: Any, base: Indices, below: Integers, counters: Words,
+    patterns: Words, keys: Words, lanes: Any, outputs: int, first: int, last: int, found: NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Sums of z and of its square over all positions, `found` (2, G, O); arguments as for `read_out`.
+
+    Args:
+        first, last: which pairs of a group and a part of channels.
+    """
+    parts = weights.shape[1]
+    fresh, residual, curves = tables
+    nb = len(lanes)
+    size = 8 * nb
+    blocks = (outputs + 7) // 8
+    s = np.empty(4 * size, np.uint32)
+    z = np.empty((TILE, size), np.int32)
+    total, square = np.empty(size, np.int64), np.empty(size, np.int64)
+    for item in range(first, last):
+        g, part = item // parts, item % parts
+        total[:] = square[:] = 0
+        for start in range(0, len(words), TILE):
+            stop = min(start + TILE, len(words))
+            _sums(
+                s, z, words, start, stop, g, weights[g, part], n, fresh, residual, curves, base[g, part],
+                below[g, part], g * blocks + part * nb, counters, patterns, keys, lanes,
+            )  # fmt: skip
+            for t in range(stop - start):
+                for j in range(size):
+                    value = np.int64(z[t, j])
+                    total[j] += value
+                    square[j] += value * value
+        for j in range(size):
+            o = part * size + 8 * (j % nb) + j // nb
+            if o < outputs:
+                found[0, g, o], found[1, g, o] = total[j], square[j]
+
+
+@compiled
 def clipped(
     words: Words, weights: Words, n: int, tables: Any, base: Indices, below: Integers, counters: Words,
     patterns: Words, keys: Words, reach: int, lanes: Any, outputs: int, items: NDArray[np.int64],

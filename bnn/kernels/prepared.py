@@ -16,6 +16,7 @@ from prcim.bnn.kernels.columns import (
     clipped,
     digests,
     gradients,
+    moments,
     read_out,
 )
 from prcim.bnn.kernels.packing import cut_windows, pack_images, pack_rows, to_lanes, words_for
@@ -152,6 +153,20 @@ class Prepared:
         """Distance of either end of a converter's range from its first threshold."""
         reach: int = 2**self._layout.bits // 2 * self._layout.step * _UNIT
         return reach
+
+    def moments(self) -> Tensor:
+        """Sums over all positions of S + error - threshold in units of 2^-6, and of its square, int64, (2, G, O)."""
+        groups, parts = self._weights.shape[:2]
+        found = np.empty((2, groups, self.outputs), np.int64)
+
+        def work(first: int, last: int) -> None:
+            moments(
+                self.words, self._weights, self.n, self._tables, self._base, self._below, self._counters,
+                self._patterns, self._keys, self._lanes, self.outputs, first, last, found,
+            )  # fmt: skip
+
+        share(work, groups * parts)
+        return torch.from_numpy(found)
 
     def clipped(self, most: int) -> Tensor | None:
         """Position, group and output of each sum beyond its converter's range, (count, 3); None: more than `most`."""
