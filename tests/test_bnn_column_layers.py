@@ -84,6 +84,7 @@ def pooled(x: Integers, side: int, flipped: NDArray[np.bool_]) -> Integers:
         {"channels": 8, "kernel": 1, "padding": 0, "bias_rows": 2},
         {"bias_rows": 0},
         {"bias_rows": 5},
+        {"channels": 7, "bias_rows": 0},
         {"bias_rows": 6, "thresholds": "bias"},
         {"bias_rows": 3, "thresholds": "bias", "pool": 2},
         {"channels": 8, "pool": 2},
@@ -117,7 +118,11 @@ def test_convolution_of_one_bit_columns_is_integer_arithmetic(options: dict[str,
     assert float((noisy.numpy() != expected.transpose(0, 3, 1, 2)).mean()) > 0.02
 
 
-@pytest.mark.parametrize("options", [{"channels": 8}, {"bias_rows": 3}, {"bias_rows": 0, "pool": 2}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{"channels": 8}, {"bias_rows": 3}, {"bias_rows": 0, "pool": 2}, {"channels": 7, "bias_rows": 0}],
+    ids=str,
+)
 def test_convolution_with_converters_is_integer_arithmetic(options: dict[str, Any]) -> None:
     layer = conv(readout=Adc(bits=6, step=2), **options)
     layer.norm.weight.data[::2] *= -1

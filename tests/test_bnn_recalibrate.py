@@ -169,6 +169,17 @@ def test_thresholds_follow_an_offset_that_all_sums_of_a_column_share() -> None:
     assert float((found != right).double().mean()) < wrong / 3
 
 
+def test_thresholds_follow_a_spread_that_grows() -> None:
+    """Columns whose sums are half as large again: thresholds, mean and spread are so too."""
+    made = network(readout="majority", dac_bits=10)
+    curve = (32 * (2 * torch.arange(N + 1) - N)).to(torch.int32)
+    tables = dataclasses.replace(only(make_tables(n_used=N)), bank=curve.expand(16, -1), cell_gain=(1.0,) * 4)
+    after = estimated(made, VirtualChip(tables=tables, model="column", number=1), IMAGES)
+    first, second = next(made.column_layers()), next(after.column_layers())
+    assert float(first.threshold.detach().abs().max()) > 3
+    assert torch.allclose(second.threshold, 1.5 * first.threshold, atol=0.02)
+
+
 def test_labels_play_no_part() -> None:
     chip = VirtualChip(tables=make_tables(n_used=N), model="column", number=0)
     made = network(readout="adc")
