@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from prcim.bnn.column_sum import noisy_sums, partial_sums
+from prcim.bnn.kernels.fused import fused_moments, has_kernel
 from prcim.bnn.noise import LayerErrors, Reads
 from prcim.bnn.tables import UNIT
 
@@ -80,16 +81,24 @@ def _second(flat: Tensor) -> Tensor:
 
 def _added(x: Tensor, weight: Tensor, errors: LayerErrors, reads: Reads) -> tuple[Tensor, Tensor]:
     """What errors add to mean and variance in some images, (G, O) each; in integers of 2^-6 until the end."""
+    count = x[..., 0, 0].numel()
+    if has_kernel(x):
+        sums = torch.cat([fused_moments(x, weight, some, reads) for some in (None, errors)])
+    else:
+        sums = _plain_sums(x, weight, errors, reads)
+    exact_mean, exact_square, mean, square = sums.double() / count
+    return (mean - exact_mean) / UNIT, (square - mean**2 - exact_square + exact_mean**2) / UNIT**2
+
+
+def _plain_sums(x: Tensor, weight: Tensor, errors: LayerErrors, reads: Reads) -> Tensor:
+    """Sums over reads of S, S^2, S + error, (S + error)^2, in units of 2^-6, int64, (4, G, O)."""
     sums = torch.zeros(4, weight.shape[1], len(weight), dtype=torch.int64, device=x.device)
     size = max(_READS_AT_ONCE // (len(weight) * math.prod(x.shape[1:-1])), 1)
-    count = 0
     for first in range(0, len(x), size):
         part = x[first : first + size]
         some = Reads(images=reads.images[first : first + size], read=reads.read)
         exact = partial_sums(part, weight)
         noisy = noisy_sums(exact, part, errors, some).to(torch.int64).flatten(0, -3)
         exact = UNIT * exact.to(torch.int64).flatten(0, -3)
-        count += len(exact)
         sums += torch.stack([exact.sum(0), (exact**2).sum(0), noisy.sum(0), (noisy**2).sum(0)])
-    exact_mean, exact_square, mean, square = sums.double() / count
-    return (mean - exact_mean) / UNIT, (square - mean**2 - exact_square + exact_mean**2) / UNIT**2
+    return sums
