@@ -49,9 +49,7 @@ class Setting:
     def plan(self) -> Plan:
         """The named plan; for 256 rows that of 128 with twice the rows."""
         suffix = "" if self.mode == "steady" else "-pulsed"
-        # With seven time constants the line of 256 rows is 2 in S from its steady state, and there is no table.
-        settle = ["settle_tau=10"] if self.rows > 128 else []
-        return named_plan(f"{self.cell}-{min(self.rows, 128)}{suffix}").changed([f"rows={self.rows}", *settle])
+        return named_plan(f"{self.cell}-{min(self.rows, 128)}{suffix}").changed([f"rows={self.rows}"])
 
 
 #: The quickest first, so that a run which is stopped leaves most.
