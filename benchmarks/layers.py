@@ -12,8 +12,8 @@ from prcim.bnn.column_sum import code_sum, majority_sum
 from prcim.bnn.noise import NoiseModel, Reads, VirtualChip
 from prcim.bnn.tables import IntegerTables, integer_tables
 from prcim.bnn.windows import patches
-from prcim.cells.readout import Adc, SenseAmplifier
-from prcim.characterize.lut_file import open_lut
+from prcim.cells.readouts.readout import Adc, SenseAmplifier
+from prcim.characterize.lut.file import open_lut
 
 PARTIAL_SUMS_AT_ONCE = 1 << 24
 

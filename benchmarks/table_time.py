@@ -10,7 +10,7 @@ from benchmarks.measurement import timed
 from prcim.characterize.build import build_luts
 from prcim.characterize.chunk import Chunk, checked_columns, checked_sums, chunks
 from prcim.characterize.engine import engines
-from prcim.characterize.lut_file import save_luts
+from prcim.characterize.lut.file import save_luts
 from prcim.characterize.plan import Plan
 from prcim.characterize.run import Maker
 from prcim.characterize.samples import read_samples, write_chunk

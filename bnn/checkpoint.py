@@ -15,8 +15,8 @@ from torch import Tensor
 from prcim import __version__
 from prcim.bnn.models.network import Network
 from prcim.bnn.registry import named_model
-from prcim.characterize.lut import ErrorLUT
-from prcim.characterize.lut_file import load_lut, save_luts
+from prcim.characterize.lut.error_lut import ErrorLUT
+from prcim.characterize.lut.file import load_lut, save_luts
 from prcim.errors import InputError
 from prcim.files import replacing
 

@@ -15,7 +15,7 @@ from prcim.bnn.layers import BatchNorm
 from prcim.bnn.mapping import cut_layer
 from prcim.bnn.noise import LayerErrors, Reads
 from prcim.bnn.thresholds import ColumnNorm, bias_range, constant_weights, dac_range, realised
-from prcim.cells.readout import Adc, Readout
+from prcim.cells.readouts.readout import Adc, Readout
 
 #: What stands beyond the edge of an image. A row that carries a weight takes +1 or -1; there is no zero. -1 is what a
 #: register holds after a reset, so that a line buffer that has not been filled yet drives it without further logic.

@@ -17,7 +17,7 @@ from prcim.bnn.kernels.fused import fused_sum, has_kernel
 from prcim.bnn.noise import LayerErrors, Reads
 from prcim.bnn.tables import UNIT
 from prcim.bnn.windows import patches as patches
-from prcim.cells.readout import Adc
+from prcim.cells.readouts.readout import Adc
 
 #: Partial sums that the plain definition has in memory at a time.
 _READS_AT_ONCE = 1 << 22

@@ -11,8 +11,8 @@ from prcim.bnn.layers import BatchNorm
 from prcim.bnn.models.chain import Chain, Stage
 from prcim.bnn.models.converted import ConvertedSpec
 from prcim.bnn.trace import Block, trace
-from prcim.cells.readout import Adc
-from prcim.characterize.lut import ErrorLUT
+from prcim.cells.readouts.readout import Adc
+from prcim.characterize.lut.error_lut import ErrorLUT
 from prcim.errors import InputError
 
 
@@ -53,7 +53,7 @@ def convert(
         InputError: with the layer's name and the reason.
 
     Example:
-        >>> from prcim.characterize.lut_file import open_lut
+        >>> from prcim.characterize.lut.file import open_lut
         >>> class Sign(nn.Module):
         ...     def forward(self, x):
         ...         return torch.where(x >= 0, 1.0, -1.0)

@@ -9,8 +9,8 @@ from typing import final
 import numpy as np
 
 from prcim.bnn.tables import UNIT, integer_tables
-from prcim.cells.readout import SenseAmplifier
-from prcim.characterize.lut import ErrorLUT
+from prcim.cells.readouts.readout import SenseAmplifier
+from prcim.characterize.lut.error_lut import ErrorLUT
 
 
 @final

@@ -20,8 +20,8 @@ from prcim.bnn.registry import named_model
 from prcim.bnn.spread import Spread, spread
 from prcim.bnn.tables import IntegerTables, integer_tables
 from prcim.bnn.train import train
-from prcim.cells.readout import SenseAmplifier
-from prcim.characterize.lut import ErrorLUT
+from prcim.cells.readouts.readout import SenseAmplifier
+from prcim.characterize.lut.error_lut import ErrorLUT
 from prcim.files import write_text
 
 #: Called with what is done, units done, units in all.

@@ -16,7 +16,7 @@ from prcim.bnn.recalibrate import Recalibration
 from prcim.bnn.spread import Spread, spread
 from prcim.bnn.tables import integer_tables
 from prcim.bnn.trim import TrimDac
-from prcim.characterize.lut import ErrorLUT
+from prcim.characterize.lut.error_lut import ErrorLUT
 from prcim.errors import InputError
 
 #: Called with what is done, units done, units in all.

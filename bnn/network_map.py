@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, final
 
 from prcim.bnn.mapping import Cut, LayerShape, cut_layer, groups_for
-from prcim.characterize.lut import ErrorLUT, binomial_weights
+from prcim.characterize.lut.error_lut import ErrorLUT, binomial_weights
 from prcim.errors import InputError
 
 

@@ -18,7 +18,7 @@ from prcim.bnn.recipe import Recipe
 from prcim.bnn.registry import named_model
 from prcim.bnn.tables import integer_tables
 from prcim.bnn.train import train
-from prcim.characterize.lut import ErrorLUT
+from prcim.characterize.lut.error_lut import ErrorLUT
 from prcim.files import write_text
 
 #: Called with what is done, units done, units in all.

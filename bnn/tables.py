@@ -10,8 +10,8 @@ from scipy.stats import norm
 from torch import Tensor
 
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.readout import SenseAmplifier
-from prcim.characterize.lut import ErrorLUT
+from prcim.cells.readouts.readout import SenseAmplifier
+from prcim.characterize.lut.error_lut import ErrorLUT
 from prcim.errors import InputError
 
 #: Errors are kept in units of 2^-6 of the partial sum.

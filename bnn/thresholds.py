@@ -6,7 +6,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from prcim.cells.readout import Majority
+from prcim.cells.readouts.readout import Majority
 
 
 def dac_range(readout: Majority, n_used: int, bias: int) -> tuple[int, int]:

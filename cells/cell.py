@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySpice.Spice.Netlist import SubCircuit
 
-from prcim.cells.part import Part
+from prcim.cells.devices.part import Part
 from prcim.cells.technology import Technology
 
 

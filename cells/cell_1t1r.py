@@ -8,9 +8,9 @@ from types import MappingProxyType
 from typing import ClassVar, final
 
 from prcim.cells.cell import Cell
-from prcim.cells.part import Part
-from prcim.cells.passive import Resistor
-from prcim.cells.transistor import Transistor
+from prcim.cells.devices.part import Part
+from prcim.cells.devices.passive import Resistor
+from prcim.cells.devices.transistor import Transistor
 from prcim.errors import InputError
 
 

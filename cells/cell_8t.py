@@ -7,8 +7,8 @@ from typing import ClassVar, final
 
 from prcim.cells.cell import Cell
 from prcim.cells.cell_6t import latch_parts
-from prcim.cells.part import Part
-from prcim.cells.transistor import Transistor
+from prcim.cells.devices.part import Part
+from prcim.cells.devices.transistor import Transistor
 
 
 @final

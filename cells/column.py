@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from PySpice.Spice.Netlist import Circuit
 
 from prcim.cells.cell import Cell
+from prcim.cells.devices.part import Part
+from prcim.cells.devices.passive import Capacitor
 from prcim.cells.load import load_subcircuit
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.part import Part
-from prcim.cells.passive import Capacitor
 from prcim.cells.technology import Technology
 from prcim.errors import InputError
 

@@ -5,10 +5,10 @@ Each is a `Part` with the nodes "line", "supply" and "control"; the read drives 
 
 from PySpice.Spice.Netlist import Circuit, SubCircuit
 
-from prcim.cells.part import Part
-from prcim.cells.passive import Resistor
+from prcim.cells.devices.part import Part
+from prcim.cells.devices.passive import Resistor
+from prcim.cells.devices.transistor import Transistor
 from prcim.cells.technology import Technology
-from prcim.cells.transistor import Transistor
 from prcim.spice.deck import Deck
 
 #: Ports of the sub-circuit that holds a load.

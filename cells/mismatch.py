@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from prcim.errors import InputError
 
 if TYPE_CHECKING:
-    from prcim.cells.part import Part
+    from prcim.cells.devices.part import Part
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ import numpy as np
 from PySpice.Spice.Netlist import Circuit, SubCircuit
 
 from prcim.cells.column import Column, ColumnDraw, instance
-from prcim.cells.read import data_held
+from prcim.cells.reads.read import data_held
 from prcim.spice.deck import Deck
 from prcim.spice.outcome import Outcome
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from prcim.cells.corner import Shift, corner_shift
+from prcim.cells.devices.corner import Shift, corner_shift
 from prcim.errors import InputError
 from prcim.spice.library import ModelLibrary, own_library
 

@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
-from prcim.cells.pulsed_read import PulsedRead
-from prcim.characterize.agreement import LARGEST_MAX, RMS_MAX, SPREAD_MAX, agreement, compared
+from prcim.cells.reads.pulsed_read import PulsedRead
+from prcim.characterize.composed.agreement import LARGEST_MAX, RMS_MAX, SPREAD_MAX, agreement, compared
 from prcim.characterize.dies import Dies, die_curves
 from prcim.characterize.engine import Engine
-from prcim.characterize.lut import QUANTILES, SCHEMA, ErrorLUT
+from prcim.characterize.lut.error_lut import QUANTILES, SCHEMA, ErrorLUT
 from prcim.characterize.plan import Plan
 from prcim.characterize.read_figures import energies_j, noise_v, settle_error_v
+from prcim.characterize.statistics.variance import shrunken_means, variance_components
 from prcim.characterize.transfer import TransferCurve
-from prcim.characterize.variance import shrunken_means, variance_components
 from prcim.errors import InputError, RunError
 
 #: Smallest step of the transfer curve relative to the largest, below which a read is refused.

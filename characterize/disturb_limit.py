@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from prcim.cells.benches.disturb import disturb_deck, disturbed_bit, first_order, one_by_one, trip_voltages
 from prcim.cells.cell import Cell
-from prcim.cells.disturb import disturb_deck, disturbed_bit, first_order, one_by_one, trip_voltages
 from prcim.cells.mismatch import Mismatch
 from prcim.cells.technology import Technology
 from prcim.errors import RunError

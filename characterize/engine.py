@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from prcim.cells.charge_read import ChargeRead
+from prcim.cells.benches.read_current import read_currents
 from prcim.cells.column import Column, ColumnDraw
-from prcim.cells.passive import Capacitor
-from prcim.cells.pulsed_read import PulsedRead
-from prcim.cells.read import Read
-from prcim.cells.read_current import read_currents
-from prcim.cells.steady_read import SteadyRead
-from prcim.characterize.cell_classes import Run
+from prcim.cells.devices.passive import Capacitor
+from prcim.cells.reads.charge_read import ChargeRead
+from prcim.cells.reads.pulsed_read import PulsedRead
+from prcim.cells.reads.read import Read
+from prcim.cells.reads.steady_read import SteadyRead
 from prcim.characterize.chunk import Chunk, checked_columns, checked_sums, chip_sums, read_sums
+from prcim.characterize.composed.cell_classes import Run
 from prcim.characterize.held import WHOLE, Held, compare_held, draws_at_rest
 from prcim.characterize.patterns import input_patterns
 from prcim.characterize.plan import Plan

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from prcim.characterize.lut import ErrorLUT
+from prcim.characterize.lut.error_lut import ErrorLUT
 from prcim.files import replacing
 
 # Colours that stay apart for colour-blind readers and in print (Okabe, Ito, 2008).

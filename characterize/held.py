@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prcim.cells.column import Column, ColumnDraw
-from prcim.cells.read import Read, Shots
+from prcim.cells.reads.read import Read, Shots
 from prcim.cells.rest import held, rest_deck
-from prcim.characterize.cell_classes import Run
+from prcim.characterize.composed.cell_classes import Run
 from prcim.characterize.patterns import input_patterns
 from prcim.characterize.plan import Plan
 from prcim.characterize.streams import Stream

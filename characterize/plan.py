@@ -12,16 +12,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from prcim.cells.cell import Cell
-from prcim.cells.charge_read import ChargeRead
 from prcim.cells.column import Column
+from prcim.cells.devices.part import Part
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.part import Part
-from prcim.cells.pulsed_read import PulsedRead
-from prcim.cells.read import Read
-from prcim.cells.reference import Trim
+from prcim.cells.readouts.reference import Trim
+from prcim.cells.readouts.strongarm import StrongArm
+from prcim.cells.reads.charge_read import ChargeRead
+from prcim.cells.reads.pulsed_read import PulsedRead
+from prcim.cells.reads.read import Read
+from prcim.cells.reads.steady_read import SteadyRead
 from prcim.cells.registry import CELLS
-from prcim.cells.steady_read import SteadyRead
-from prcim.cells.strongarm import StrongArm
 from prcim.cells.technology import Technology, own_technology
 from prcim.characterize.sections import (
     ColumnPlan,

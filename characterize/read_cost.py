@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prcim.cells.column import Column
-from prcim.cells.offset_search import OffsetSearch
-from prcim.cells.read import Read
-from prcim.cells.settling import settled, settling_deck
-from prcim.cells.steady_read import SteadyRead
-from prcim.characterize.cell_classes import Run
+from prcim.cells.readouts.offset_search import OffsetSearch
+from prcim.cells.reads.read import Read
+from prcim.cells.reads.settling import settled, settling_deck
+from prcim.cells.reads.steady_read import SteadyRead
+from prcim.characterize.composed.cell_classes import Run
 from prcim.characterize.plan import Plan
 from prcim.errors import RunError
 

@@ -16,13 +16,13 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from prcim.characterize.build import build_luts
-from prcim.characterize.cell_classes import Run
 from prcim.characterize.chunk import Chunk, chunks, weight
-from prcim.characterize.composed_engine import ComposedEngine
-from prcim.characterize.composition import compose
+from prcim.characterize.composed.cell_classes import Run
+from prcim.characterize.composed.composition import compose
+from prcim.characterize.composed.engine import ComposedEngine
 from prcim.characterize.engine import Engine, engines
-from prcim.characterize.lut import ErrorLUT
-from prcim.characterize.lut_file import load_luts, save_luts
+from prcim.characterize.lut.error_lut import ErrorLUT
+from prcim.characterize.lut.file import load_luts, save_luts
 from prcim.characterize.plan import Plan, plan_id
 from prcim.characterize.samples import read_chunk, read_samples, write_chunk
 from prcim.errors import RunError

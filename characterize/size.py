@@ -3,10 +3,10 @@
 import numpy as np
 
 from prcim.cells.column import Column
+from prcim.cells.devices.part import Part
 from prcim.cells.load import load_deck, nmos_switch, pmos_load, resistor_load
-from prcim.cells.part import Part
-from prcim.cells.read import Read
-from prcim.cells.steady_read import SteadyRead
+from prcim.cells.reads.read import Read
+from prcim.cells.reads.steady_read import SteadyRead
 from prcim.characterize.disturb_limit import SIGMAS, disturb_limit_v
 from prcim.characterize.plan import Plan
 from prcim.errors import InputError, RunError

@@ -23,7 +23,7 @@ import torch
 from prcim.bnn.recipe import Recipe
 from prcim.bnn.registry import named_dataset, named_model
 from prcim.bnn.study import Study
-from prcim.characterize.lut_file import open_lut
+from prcim.characterize.lut.file import open_lut
 from prcim.cli.progress import Progress
 from prcim.errors import PrcimError
 from prcim.files import lock_folder

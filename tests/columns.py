@@ -10,12 +10,12 @@ from prcim.cells.cell_1t1r import Cell1T1R
 from prcim.cells.cell_6t import Cell6T
 from prcim.cells.cell_8t import Cell8T
 from prcim.cells.cell_8t1c import Cell8T1C
-from prcim.cells.charge_read import ChargeRead
 from prcim.cells.column import Column, ColumnDraw
 from prcim.cells.load import nmos_switch, pmos_load, resistor_load
-from prcim.cells.pulsed_read import PulsedRead
-from prcim.cells.read import Read, Shots
-from prcim.cells.steady_read import SteadyRead
+from prcim.cells.reads.charge_read import ChargeRead
+from prcim.cells.reads.pulsed_read import PulsedRead
+from prcim.cells.reads.read import Read, Shots
+from prcim.cells.reads.steady_read import SteadyRead
 from prcim.cells.technology import own_technology
 from prcim.spice.ngspice import Ngspice
 

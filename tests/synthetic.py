@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from prcim.characterize.lut import SCHEMA, ErrorLUT
+from prcim.characterize.lut.error_lut import SCHEMA, ErrorLUT
 from prcim.characterize.plan import make_plan
-from prcim.characterize.variance import shrunken_means, variance_components
+from prcim.characterize.statistics.variance import shrunken_means, variance_components
 
 Floats = NDArray[np.float64]
 SLOPE_V = 1e-3

@@ -8,8 +8,8 @@ import torch
 from scipy.stats import norm
 
 from prcim.bnn.tables import IntegerTables, integer_tables
-from prcim.cells.readout import SenseAmplifier
-from prcim.characterize.lut import SCHEMA, ErrorLUT
+from prcim.cells.readouts.readout import SenseAmplifier
+from prcim.characterize.lut.error_lut import SCHEMA, ErrorLUT
 
 USUAL = SenseAmplifier()
 

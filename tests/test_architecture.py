@@ -105,7 +105,7 @@ def test_checker_sees_an_import_the_wrong_way(room: str, text: str) -> None:
     [
         ("spice", "from prcim.errors import InputError"),
         ("cells", "from prcim.spice.outcome import Outcome\nfrom prcim import __version__"),
-        ("bnn", "import prcim.characterize.lut"),
+        ("bnn", "import prcim.characterize.lut.error_lut"),
         ("cli", "import prcim.bnn"),
         ("", "from prcim.errors import RunError"),
     ],

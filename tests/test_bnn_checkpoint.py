@@ -14,8 +14,8 @@ from prcim.bnn.datasets.digits import load_digits
 from prcim.bnn.models.mlp import Mlp, MlpSpec
 from prcim.bnn.noise import Reads, VirtualChip
 from prcim.bnn.tables import integer_tables
-from prcim.cells.readout import SenseAmplifier
-from prcim.characterize.lut_file import save_luts
+from prcim.cells.readouts.readout import SenseAmplifier
+from prcim.characterize.lut.file import save_luts
 from prcim.errors import InputError, RunError
 
 SPEC = MlpSpec(inputs=64, classes=10, rows=64, n_used=64, width=64, hidden=1)

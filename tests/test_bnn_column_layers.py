@@ -20,7 +20,7 @@ from prcim.bnn.mapping import Cut, cut_layer, groups_for
 from prcim.bnn.noise import Reads, VirtualChip
 from prcim.bnn.tables import UNIT
 from prcim.bnn.thresholds import bias_range, constant_weights, dac_range, realised
-from prcim.cells.readout import Adc, Majority, Readout
+from prcim.cells.readouts.readout import Adc, Majority, Readout
 from prcim.errors import InputError
 
 LAWS = settings(derandomize=True, deadline=None, max_examples=40)

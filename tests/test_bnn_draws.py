@@ -14,7 +14,7 @@ from torch import Tensor
 
 from prcim.bnn.noise import NoiseModel, Reads, VirtualChip
 from prcim.bnn.tables import IntegerTables
-from prcim.cells.readout import SenseAmplifier
+from prcim.cells.readouts.readout import SenseAmplifier
 
 #: Seeds are fixed; had they been drawn, a right program would fail a test once in a million times.
 FALSE_ALARM = 1e-6

@@ -16,7 +16,7 @@ from prcim.bnn.column_sum import CodeSum, MajoritySum, noisy_sums, partial_sums
 from prcim.bnn.layers import BatchNorm, BinaryLinear
 from prcim.bnn.noise import NOISE_MODELS, NoiseModel, Reads, VirtualChip
 from prcim.bnn.tables import UNIT
-from prcim.cells.readout import Adc, Majority, Readout
+from prcim.cells.readouts.readout import Adc, Majority, Readout
 
 LAWS = settings(derandomize=True, deadline=None, max_examples=60)
 READOUTS: tuple[Readout, ...] = (Majority(), Majority(dac_bits=0), Adc(), Adc(bits=7, step=2), Adc(bits=2, step=6))

@@ -10,7 +10,7 @@ from prcim.bnn.column_layers import ColumnLinear
 from prcim.bnn.column_sum import CodeSum, noisy_sums, partial_sums
 from prcim.bnn.noise import LayerErrors, NoiseModel, Reads, VirtualChip
 from prcim.bnn.tables import UNIT, IntegerTables
-from prcim.cells.readout import Adc
+from prcim.cells.readouts.readout import Adc
 
 FLASH = Adc(bits=4, step=4, kind="flash")
 SAR = Adc(bits=4, step=4)

@@ -15,7 +15,7 @@ from prcim.bnn.column_layers import ColumnLinear
 from prcim.bnn.column_sum import CodeSum, MajoritySum, noisy_sums, partial_sums
 from prcim.bnn.noise import Reads, VirtualChip
 from prcim.bnn.tables import UNIT
-from prcim.cells.readout import Adc, Majority
+from prcim.cells.readouts.readout import Adc, Majority
 
 Floats = NDArray[np.float64]
 BATCH, GROUPS, N, CHANNELS = 6, 3, 16, 10

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from prcim.bnn.column_sum import code_sum
 from prcim.bnn.noise import NoiseModel, Reads, VirtualChip
-from prcim.cells.readout import Adc
+from prcim.cells.readouts.readout import Adc
 
 #: Seeds are fixed; had they been drawn, a right program would fail a test once in a million times.
 FALSE_ALARM = 1e-6

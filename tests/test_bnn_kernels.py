@@ -19,7 +19,7 @@ from prcim.bnn.keys import digest
 from prcim.bnn.noise import NOISE_MODELS, LayerErrors, NoiseModel, Reads, VirtualChip
 from prcim.bnn.tables import IntegerTables
 from prcim.bnn.windows import patches
-from prcim.cells.readout import Adc
+from prcim.cells.readouts.readout import Adc
 from prcim.errors import InputError
 
 LAWS = settings(derandomize=True, deadline=None, max_examples=50)

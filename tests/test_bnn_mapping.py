@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prcim.bnn.column_layers import ColumnLinear
 from prcim.bnn.mapping import check_mapping, groups_for
 from prcim.bnn.models.mlp import Mlp, MlpSpec
-from prcim.cells.readout import Majority
+from prcim.cells.readouts.readout import Majority
 from prcim.errors import InputError
 
 LAWS = settings(derandomize=True, deadline=None, max_examples=200)

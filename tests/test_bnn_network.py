@@ -10,7 +10,7 @@ from prcim.bnn.datasets.digits import load_digits
 from prcim.bnn.layers import BatchNorm
 from prcim.bnn.models.mlp import Mlp, MlpSpec
 from prcim.bnn.noise import NoiseModel, Reads, VirtualChip
-from prcim.cells.readout import Adc
+from prcim.cells.readouts.readout import Adc
 
 Floats = NDArray[np.float64]
 

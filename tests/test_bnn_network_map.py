@@ -14,7 +14,7 @@ from prcim.bnn.network_map import map_network
 from prcim.bnn.noise import Reads, VirtualChip
 from prcim.bnn.registry import DATASETS, MODELS
 from prcim.bnn.tables import integer_tables
-from prcim.characterize.lut_file import open_lut
+from prcim.characterize.lut.file import open_lut
 from prcim.cli.main import status
 from prcim.errors import InputError
 

@@ -16,7 +16,7 @@ from prcim.bnn.kernels.dense import take_off
 from prcim.bnn.kernels.operator import column_sum
 from prcim.bnn.kernels.prepared import Layout
 from prcim.bnn.noise import NOISE_MODELS, LayerErrors, NoiseModel, Reads, VirtualChip
-from prcim.cells.readout import Adc, Majority
+from prcim.cells.readouts.readout import Adc, Majority
 
 GROUPS, N, CHANNELS, IMAGES = 3, 48, 20, 5
 TABLES = make_tables(n_used=N)

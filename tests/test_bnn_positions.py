@@ -7,7 +7,7 @@ from torch import Tensor
 
 from prcim.bnn.column_sum import CodeSum, MajoritySum, code_sum, majority_sum, patches
 from prcim.bnn.noise import NOISE_MODELS, LayerErrors, NoiseModel, Reads, VirtualChip
-from prcim.cells.readout import Adc
+from prcim.cells.readouts.readout import Adc
 
 IMAGES, CHANNELS, OUT, SIDE, N = 3, 6, 11, 5, 18
 GROUPS = CHANNELS * 9 // N

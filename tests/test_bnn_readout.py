@@ -15,7 +15,7 @@ from prcim.bnn.column_sum import CodeSum, MajoritySum
 from prcim.bnn.noise import Reads, VirtualChip
 from prcim.bnn.tables import UNIT
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.readout import Adc, Majority, SenseAmplifier
+from prcim.cells.readouts.readout import Adc, Majority, SenseAmplifier
 from prcim.errors import InputError
 
 LAWS = settings(derandomize=True, deadline=None, max_examples=80)

@@ -17,7 +17,7 @@ from prcim.bnn.noise import Reads, VirtualChip
 from prcim.bnn.recalibrate import Recalibration, estimated
 from prcim.bnn.tables import UNIT, IntegerTables
 from prcim.bnn.trim import TrimDac, trimmed
-from prcim.cells.readout import SenseAmplifier
+from prcim.cells.readouts.readout import SenseAmplifier
 from prcim.errors import InputError
 
 N = 24

@@ -12,8 +12,8 @@ from torch import Tensor
 from prcim.bnn.noise import VirtualChip
 from prcim.bnn.tables import UNIT, IntegerTables, integer_tables
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.readout import SenseAmplifier
-from prcim.characterize.lut import ErrorLUT
+from prcim.cells.readouts.readout import SenseAmplifier
+from prcim.characterize.lut.error_lut import ErrorLUT
 from prcim.errors import InputError
 
 AMPLIFIER = SenseAmplifier()

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.readout import Adc, SenseAmplifier
-from prcim.cells.reference import Trim
+from prcim.cells.readouts.readout import Adc, SenseAmplifier
+from prcim.cells.readouts.reference import Trim
 from prcim.errors import InputError
 
 LAWS = settings(derandomize=True, deadline=None, max_examples=60)

@@ -7,17 +7,17 @@ import pytest
 from numpy.typing import NDArray
 from PySpice.Spice.Netlist import SubCircuit
 
-from prcim.cells.bench import SOLVER, Shifts, bench, held, latch_names, waiting_v
-from prcim.cells.butterfly import Curves, butterfly_curves, butterfly_deck, noise_margins, opened
+from prcim.cells.benches.bench import SOLVER, Shifts, bench, held, latch_names, waiting_v
+from prcim.cells.benches.butterfly import Curves, butterfly_curves, butterfly_deck, noise_margins, opened
 from prcim.cells.cell import Cell
 from prcim.cells.cell_1t1r import Cell1T1R
 from prcim.cells.cell_6t import Cell6T
 from prcim.cells.cell_8t import Cell8T
 from prcim.cells.cell_8t1c import Cell8T1C
+from prcim.cells.devices.part import Part
+from prcim.cells.devices.transistor import Transistor
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.part import Part
 from prcim.cells.technology import own_technology
-from prcim.cells.transistor import Transistor
 from prcim.errors import InputError
 from prcim.spice.deck import Deck
 from prcim.spice.ngspice import find_ngspice

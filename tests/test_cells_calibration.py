@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from prcim.cells.bench import DECK_CELLS
+from prcim.cells.benches.bench import DECK_CELLS
+from prcim.cells.benches.read_current import read_current_sweep, read_currents
 from prcim.cells.cell_8t import Cell8T
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.read_current import read_current_sweep, read_currents
 from prcim.cells.technology import own_technology
 from prcim.spice.ngspice import find_ngspice
 

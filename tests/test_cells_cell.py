@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from prcim.cells.bench import bench, held, latch_names, pass_gate, waiting_v
+from prcim.cells.benches.bench import bench, held, latch_names, pass_gate, waiting_v
+from prcim.cells.benches.read_current import read_currents
 from prcim.cells.cell import Cell
-from prcim.cells.passive import Capacitor
-from prcim.cells.read_current import read_currents
+from prcim.cells.devices.passive import Capacitor
+from prcim.cells.devices.transistor import Transistor
 from prcim.cells.registry import CELLS
 from prcim.cells.technology import Technology, own_technology
-from prcim.cells.transistor import Transistor
 from prcim.errors import InputError
 from prcim.spice.deck import Deck
 from prcim.spice.library import own_library

@@ -8,10 +8,10 @@ import pytest
 from columns import CASES, Case, Floats, conducting, read_v, shots
 
 from prcim.cells.cell_8t1c import Cell8T1C
-from prcim.cells.charge_read import ChargeRead
 from prcim.cells.load import nmos_switch
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.read import EDGE_S
+from prcim.cells.reads.charge_read import ChargeRead
+from prcim.cells.reads.read import EDGE_S
 from prcim.errors import InputError
 from prcim.spice.ngspice import Ngspice, find_ngspice
 from prcim.spice.outcome import Outcome

@@ -7,16 +7,16 @@ import pytest
 from columns import CASES, TECHNOLOGY, Case, Floats, Signs, conducting, in_order, read_v, shots, signs, step_v
 from scipy.optimize import brentq
 
+from prcim.cells.benches.read_current import read_currents
 from prcim.cells.cell import Cell
 from prcim.cells.cell_1t1r import Cell1T1R
 from prcim.cells.cell_8t1c import Cell8T1C
 from prcim.cells.column import Column, ColumnDraw, instance, word_line
+from prcim.cells.devices.part import Part
 from prcim.cells.load import load_deck, pmos_load, resistor_load
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.part import Part
-from prcim.cells.read import word_levels
-from prcim.cells.read_current import read_currents
-from prcim.cells.steady_read import SteadyRead
+from prcim.cells.reads.read import word_levels
+from prcim.cells.reads.steady_read import SteadyRead
 from prcim.errors import InputError
 from prcim.spice.ngspice import Ngspice, find_ngspice
 

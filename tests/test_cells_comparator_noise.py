@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from prcim.cells.comparator_noise import CHARGE_C, ComparatorNoise
-from prcim.cells.offset_search import LEAK_OHM, LOOK, OffsetSearch
-from prcim.cells.strongarm import StrongArm
+from prcim.cells.readouts.comparator_noise import CHARGE_C, ComparatorNoise
+from prcim.cells.readouts.offset_search import LEAK_OHM, LOOK, OffsetSearch
+from prcim.cells.readouts.strongarm import StrongArm
 from prcim.cells.technology import own_technology
 from prcim.errors import InputError
 from prcim.spice.ngspice import find_ngspice
@@ -52,7 +52,7 @@ def test_weight_of_a_charge(monkeypatch: pytest.MonkeyPatch) -> None:
     # At the input it is less than the voltage that it makes on the load of the output.
     assert 0.1 / 5e-15 < most < 1 / 5e-15
     # Half the charge, half the offset.
-    monkeypatch.setattr("prcim.cells.comparator_noise.CHARGE_C", CHARGE_C / 2)
+    monkeypatch.setattr("prcim.cells.readouts.comparator_noise.CHARGE_C", CHARGE_C / 2)
     np.testing.assert_allclose(weight("output"), output, atol=0.05 * most)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from prcim.cells.device import device_deck
+from prcim.cells.benches.device import device_deck
 from prcim.cells.technology import Technology, own_technology
 from prcim.spice.library import ModelLibrary, read_library
 from prcim.spice.ngspice import find_ngspice

@@ -12,14 +12,14 @@ import pytest
 from columns import CASES, ROWS, Case, Floats, Signs, conducting, in_order, read_v, signs
 from scipy.interpolate import CubicSpline, PchipInterpolator
 
+from prcim.cells.benches.read_current import read_currents
 from prcim.cells.cell import Cell
 from prcim.cells.cell_6t import Cell6T
 from prcim.cells.cell_8t import Cell8T
 from prcim.cells.column import ColumnDraw
 from prcim.cells.load import resistor_load
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.read_current import read_currents
-from prcim.cells.steady_read import SteadyRead
+from prcim.cells.reads.steady_read import SteadyRead
 from prcim.cells.technology import own_technology
 from prcim.spice.ngspice import Ngspice, find_ngspice
 

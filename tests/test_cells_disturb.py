@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from prcim.cells.bench import SOLVER, Shifts, bench, held, latch_names, waiting_v
+from prcim.cells.benches.bench import SOLVER, Shifts, bench, held, latch_names, waiting_v
+from prcim.cells.benches.disturb import disturb_deck, disturbed_bit, first_order, one_by_one, trip_voltages
 from prcim.cells.cell_6t import Cell6T
 from prcim.cells.cell_8t import Cell8T
-from prcim.cells.disturb import disturb_deck, disturbed_bit, first_order, one_by_one, trip_voltages
 from prcim.cells.mismatch import Mismatch
 from prcim.cells.registry import CELLS
 from prcim.cells.technology import Technology, own_technology

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from prcim.cells.cell_6t import Cell6T
 from prcim.cells.cell_8t import Cell8T
 from prcim.cells.column import Column, ColumnDraw
+from prcim.cells.devices.part import Part
 from prcim.cells.load import pmos_load, resistor_load
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.part import Part
-from prcim.cells.steady_read import SteadyRead
+from prcim.cells.reads.steady_read import SteadyRead
 from prcim.cells.technology import Technology, own_technology
 from prcim.spice.library import read_library
 from prcim.spice.ngspice import find_ngspice

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from prcim.cells.bench import Shifts
+from prcim.cells.benches.bench import Shifts
+from prcim.cells.benches.leakage import leakage_currents, leakage_deck
 from prcim.cells.cell import Cell
 from prcim.cells.cell_6t import Cell6T
 from prcim.cells.cell_8t import Cell8T
-from prcim.cells.leakage import leakage_currents, leakage_deck
 from prcim.cells.mismatch import Mismatch
 from prcim.cells.registry import CELLS
 from prcim.cells.technology import Technology, own_technology
-from prcim.characterize.device import measure_device
+from prcim.characterize.design.device import measure_device
 from prcim.spice.ngspice import find_ngspice
 from prcim.spice.outcome import Outcome
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from prcim.cells.devices.part import Part
 from prcim.cells.load import END_PORTS, load_deck, load_subcircuit, nmos_switch, pmos_load, resistor_load
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.part import Part
 from prcim.cells.technology import own_technology
 from prcim.spice.ngspice import Ngspice, find_ngspice
 

@@ -18,12 +18,12 @@ from prcim.cells.cell_6t import Cell6T
 from prcim.cells.cell_8t import Cell8T
 from prcim.cells.cell_8t1c import Cell8T1C
 from prcim.cells.column import Column
+from prcim.cells.devices.part import Part
+from prcim.cells.devices.passive import Capacitor, Resistor
+from prcim.cells.devices.transistor import Transistor
 from prcim.cells.load import pmos_load, resistor_load
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.part import Part
-from prcim.cells.passive import Capacitor, Resistor
 from prcim.cells.technology import own_technology
-from prcim.cells.transistor import Transistor
 from prcim.errors import InputError
 
 CELL = Cell8T()

@@ -10,9 +10,9 @@ from PySpice.Spice.Netlist import SubCircuit
 
 from prcim.cells.cell_1t1r import Cell1T1R
 from prcim.cells.cell_8t1c import Cell8T1C
+from prcim.cells.devices.part import Part
+from prcim.cells.devices.passive import Capacitor, Resistor
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.part import Part
-from prcim.cells.passive import Capacitor, Resistor
 from prcim.cells.technology import own_technology
 from prcim.errors import InputError
 from prcim.spice.deck import Deck

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from columns import CASES, Case, conducting, shots
 
-from prcim.cells import pulsed_read
 from prcim.cells.cell_1t1r import Cell1T1R
 from prcim.cells.cell_6t import Cell6T
 from prcim.cells.column import Column
 from prcim.cells.load import pmos_load
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.pulsed_read import PulsedRead
-from prcim.cells.read import EDGE_S
+from prcim.cells.reads import pulsed_read
+from prcim.cells.reads.pulsed_read import PulsedRead
+from prcim.cells.reads.read import EDGE_S
 from prcim.cells.technology import own_technology
 from prcim.errors import InputError
 from prcim.spice.deck import Deck

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.readout import Adc, Majority, SenseAmplifier
+from prcim.cells.readouts.readout import Adc, Majority, SenseAmplifier
 from prcim.errors import InputError
 
 CHEAP = settings(derandomize=True, deadline=None)

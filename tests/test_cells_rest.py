@@ -9,7 +9,7 @@ from columns import CASES, Case, conducting, shots, step_v
 
 from prcim.cells.column import ColumnDraw
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.read import latch_nodes
+from prcim.cells.reads.read import latch_nodes
 from prcim.cells.rest import held, rest_deck
 from prcim.spice.ngspice import Ngspice, find_ngspice
 from prcim.spice.outcome import Outcome

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from prcim.cells.bench import DECK_CELLS, held
+from prcim.cells.benches.bench import DECK_CELLS, held
+from prcim.cells.benches.read_current import read_current_sweep
 from prcim.cells.cell_6t import Cell6T
 from prcim.cells.cell_8t import Cell8T
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.read_current import read_current_sweep
 from prcim.cells.technology import own_technology
-from prcim.characterize.moments import Moments, moments
-from prcim.characterize.published import READ_6T, READ_8T
+from prcim.characterize.design.published import READ_6T, READ_8T
+from prcim.characterize.statistics.moments import Moments, moments
 from prcim.spice.ngspice import find_ngspice
 
 DRAWS = 2000

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from columns import CASES, RESISTIVE, TECHNOLOGY, Case, Signs, conducting, read_v, shots
 
+from prcim.cells.benches.read_current import read_currents
 from prcim.cells.cell_6t import Cell6T
 from prcim.cells.column import Column
 from prcim.cells.load import pmos_load, resistor_load
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.read import EDGE_S
-from prcim.cells.read_current import read_currents
-from prcim.cells.settling import settled, settling_deck
-from prcim.cells.steady_read import SteadyRead
+from prcim.cells.reads.read import EDGE_S
+from prcim.cells.reads.settling import settled, settling_deck
+from prcim.cells.reads.steady_read import SteadyRead
 from prcim.cells.technology import own_technology
 from prcim.errors import InputError
 from prcim.spice.ngspice import Ngspice, find_ngspice

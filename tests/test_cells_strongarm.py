@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.offset_search import OffsetSearch
-from prcim.cells.offsets import Offsets, catch
-from prcim.cells.strongarm import StrongArm
+from prcim.cells.readouts.offset_search import OffsetSearch
+from prcim.cells.readouts.offsets import Offsets, catch
+from prcim.cells.readouts.strongarm import StrongArm
 from prcim.cells.technology import own_technology
 from prcim.errors import InputError
 from prcim.spice.deck import Deck

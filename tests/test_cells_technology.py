@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from prcim.cells.anchors import has_anchors
+from prcim.cells.devices.anchors import has_anchors
 from prcim.cells.technology import Technology, own_technology
 from prcim.errors import InputError
 from prcim.spice.library import ModelLibrary

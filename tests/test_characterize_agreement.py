@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from prcim.characterize.agreement import SPREAD_MAX, Agreement, agreement
+from prcim.characterize.composed.agreement import SPREAD_MAX, Agreement, agreement
 
 
 def drawn(*, columns: int = 40, spread: float = 3.0, rms: float = 0.01, key: int = 0) -> NDArray[np.float64]:

@@ -8,12 +8,17 @@ import pytest
 from scipy.stats import chi2, kstest, norm
 
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.offset_search import OffsetSearch
-from prcim.cells.offsets import no_offsets
-from prcim.cells.strongarm import StrongArm
+from prcim.cells.readouts.offset_search import OffsetSearch
+from prcim.cells.readouts.offsets import no_offsets
+from prcim.cells.readouts.strongarm import StrongArm
 from prcim.cells.technology import own_technology
-from prcim.characterize.amplifier import AmplifierFigures, common_mode_range, measure_amplifier, offset_contributions
-from prcim.characterize.offsets import OffsetSpread, offset_spread, search_offsets
+from prcim.characterize.design.amplifier import (
+    AmplifierFigures,
+    common_mode_range,
+    measure_amplifier,
+    offset_contributions,
+)
+from prcim.characterize.design.offsets import OffsetSpread, offset_spread, search_offsets
 from prcim.characterize.streams import Stream
 from prcim.errors import InputError, RunError
 from prcim.spice.ngspice import find_ngspice
@@ -52,7 +57,7 @@ def test_normality() -> None:
 
 def test_an_amplifier_is_the_same_in_any_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Up to the resolution of the search: amplifiers of one deck share their time steps."""
-    monkeypatch.setattr("prcim.characterize.offsets.DECK_AMPLIFIERS", 5)
+    monkeypatch.setattr("prcim.characterize.design.offsets.DECK_AMPLIFIERS", 5)
     seen: list[tuple[int, int]] = []
     few = offset_spread(
         SEARCH, Mismatch(), find_ngspice(), draws=8, seed=3, progress=lambda done, total: seen.append((done, total))

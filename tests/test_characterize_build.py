@@ -14,8 +14,8 @@ from prcim.characterize.build import build_luts
 from prcim.characterize.dies import die_curves
 from prcim.characterize.engine import Engine
 from prcim.characterize.figures import independent_share
-from prcim.characterize.lut import QUANTILES, ErrorLUT
-from prcim.characterize.lut_file import load_lut, save_luts
+from prcim.characterize.lut.error_lut import QUANTILES, ErrorLUT
+from prcim.characterize.lut.file import load_lut, save_luts
 from prcim.characterize.plan import Plan, named_plan
 from prcim.characterize.read_cost import ReadCost
 from prcim.characterize.transfer import TransferCurve

@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from prcim.cells.benches.read_current import read_currents
 from prcim.cells.cell_6t import Cell6T
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.read_current import read_currents
 from prcim.cells.registry import CELLS
 from prcim.cells.technology import own_technology
-from prcim.characterize.cell import measure_cell
-from prcim.characterize.cell_bench import CellBench, Task
-from prcim.characterize.cell_figures import write_cell_figure
-from prcim.characterize.cell_result import CellFigures
-from prcim.characterize.published import published_reads
+from prcim.characterize.design.cell import measure_cell
+from prcim.characterize.design.cell_bench import CellBench, Task
+from prcim.characterize.design.cell_figures import write_cell_figure
+from prcim.characterize.design.cell_result import CellFigures
+from prcim.characterize.design.published import published_reads
 from prcim.errors import InputError, RunError
 from prcim.spice.deck import Deck
 from prcim.spice.ngspice import Ngspice, find_ngspice

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from prcim.cells.mismatch import Mismatch
-from prcim.characterize.agreement import agreement
-from prcim.characterize.cell_classes import standard
-from prcim.characterize.compose import Grid, Line, discharged_v, steady_v
-from prcim.characterize.composition import compose, spread_inputs
+from prcim.characterize.composed.agreement import agreement
+from prcim.characterize.composed.cell_classes import standard
+from prcim.characterize.composed.compose import Grid, Line, discharged_v, steady_v
+from prcim.characterize.composed.composition import compose, spread_inputs
+from prcim.characterize.composed.surface import fit_surface, terms_of
 from prcim.characterize.plan import Plan
 from prcim.characterize.size import size
-from prcim.characterize.surface import fit_surface, terms_of
 from prcim.errors import InputError
 from prcim.spice.deck import Deck
 from prcim.spice.ngspice import find_ngspice, run_twice

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prcim.characterize import agreement as agreement_module
-from prcim.characterize.agreement import LARGEST_MAX, RMS_MAX, SPREAD_MAX, compared
 from prcim.characterize.chunk import checked_columns, checked_sums, chip_sums, chunks
-from prcim.characterize.lut_file import load_luts
+from prcim.characterize.composed import agreement as agreement_module
+from prcim.characterize.composed.agreement import LARGEST_MAX, RMS_MAX, SPREAD_MAX, compared
+from prcim.characterize.lut.file import load_luts
 from prcim.characterize.plan import Plan, named_plan
 from prcim.characterize.run import Characterization, run_plan, worker_setup
 from prcim.characterize.samples import read_samples

@@ -7,11 +7,11 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from prcim.cells import anchors as anchors_module
-from prcim.cells.corner import CORNERS
-from prcim.cells.device import DeviceFigures, device_figures
+from prcim.cells.benches.device import DeviceFigures, device_figures
+from prcim.cells.devices import anchors as anchors_module
+from prcim.cells.devices.corner import CORNERS
 from prcim.cells.technology import Technology, own_technology
-from prcim.characterize.device import measure_device
+from prcim.characterize.design.device import measure_device
 from prcim.errors import InputError, RunError
 from prcim.spice.library import ModelLibrary
 from prcim.spice.ngspice import find_ngspice

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from prcim.cells.charge_read import ChargeRead
 from prcim.cells.column import Column, ColumnDraw
 from prcim.cells.load import pmos_load, resistor_load
-from prcim.cells.pulsed_read import PulsedRead
-from prcim.cells.read import NO_SHOTS, Read, Shots
-from prcim.cells.steady_read import SteadyRead
+from prcim.cells.reads.charge_read import ChargeRead
+from prcim.cells.reads.pulsed_read import PulsedRead
+from prcim.cells.reads.read import NO_SHOTS, Read, Shots
+from prcim.cells.reads.steady_read import SteadyRead
 from prcim.characterize.chunk import Chunk
 from prcim.characterize.engine import LOST, Engine
 from prcim.characterize.patterns import input_patterns

@@ -12,7 +12,7 @@ from disk import full_disk
 
 from prcim.characterize.chunk import Chunk, chunks
 from prcim.characterize.engine import Engine, engines
-from prcim.characterize.lut_file import save_luts
+from prcim.characterize.lut.file import save_luts
 from prcim.characterize.plan import Plan, named_plan, plan_id
 from prcim.characterize.run import Characterization, run_plan
 from prcim.characterize.samples import chunk_file, write_chunk

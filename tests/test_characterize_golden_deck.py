@@ -11,22 +11,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from prcim.cells.benches.read_current import read_currents
 from prcim.cells.cell_1t1r import Cell1T1R
 from prcim.cells.cell_6t import Cell6T
 from prcim.cells.cell_8t import Cell8T
 from prcim.cells.cell_8t1c import Cell8T1C
-from prcim.cells.charge_read import ChargeRead
 from prcim.cells.column import Column
 from prcim.cells.load import load_deck, nmos_switch, pmos_load, resistor_load
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.offset_search import OffsetSearch
-from prcim.cells.pulsed_read import PulsedRead
-from prcim.cells.read import Read
-from prcim.cells.read_current import read_currents
+from prcim.cells.readouts.offset_search import OffsetSearch
+from prcim.cells.readouts.strongarm import StrongArm
+from prcim.cells.reads.charge_read import ChargeRead
+from prcim.cells.reads.pulsed_read import PulsedRead
+from prcim.cells.reads.read import Read
+from prcim.cells.reads.settling import settling_deck
+from prcim.cells.reads.steady_read import SteadyRead
 from prcim.cells.rest import rest_deck
-from prcim.cells.settling import settling_deck
-from prcim.cells.steady_read import SteadyRead
-from prcim.cells.strongarm import StrongArm
 from prcim.cells.technology import Technology
 from prcim.characterize.plan import DECK_VERSION
 from prcim.spice.deck import Deck

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from prcim.cells.column import Column
-from prcim.cells.read import Read
+from prcim.cells.reads.read import Read
 from prcim.characterize.chunk import Chunk
 from prcim.characterize.engine import Engine
 from prcim.characterize.held import COLUMNS, MOVED_MAX_MAC, READS, WHOLE, Held, compare_held, draws_at_rest

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from prcim.characterize.lut import QUANTILES, SCHEMA, ErrorLUT, array_names, binomial_weights
-from prcim.characterize.lut_file import load_lut, save_luts
+from prcim.characterize.lut.error_lut import QUANTILES, SCHEMA, ErrorLUT, array_names, binomial_weights
+from prcim.characterize.lut.file import load_lut, save_luts
 from prcim.errors import InputError
 
 SUMS, COLUMNS, DIES = 3, 4, 2

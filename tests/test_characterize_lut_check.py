@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from synthetic import World, changed, synthetic_lut
 
-from prcim.characterize.lut import ErrorLUT
-from prcim.characterize.lut_check import Check, check_arrays, check_law
-from prcim.characterize.lut_file import open_lut
-from prcim.characterize.lut_plan import check_plan, versions_of
-from prcim.characterize.lut_total import total_moments
+from prcim.characterize.lut.check import Check, check_arrays, check_law
+from prcim.characterize.lut.error_lut import ErrorLUT
+from prcim.characterize.lut.file import open_lut
+from prcim.characterize.lut.identity import check_plan, versions_of
+from prcim.characterize.lut.total import total_moments
 from prcim.characterize.plan import DECK_VERSION, TABLE_VERSION, Plan, make_plan, named_plan, plan_id
 
 Floats = NDArray[np.float64]

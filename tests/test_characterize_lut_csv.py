@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from synthetic import World, changed, synthetic_lut
 
-from prcim.characterize.lut import ErrorLUT
-from prcim.characterize.lut_csv import COLUMNS, PERCENT, as_csv, as_neurosim, csv_columns
-from prcim.characterize.lut_file import open_lut
-from prcim.characterize.lut_total import total_moments
+from prcim.characterize.lut.error_lut import ErrorLUT
+from prcim.characterize.lut.file import open_lut
+from prcim.characterize.lut.text import COLUMNS, PERCENT, as_csv, as_neurosim, csv_columns
+from prcim.characterize.lut.total import total_moments
 
 
 def read(text: str) -> pd.DataFrame:

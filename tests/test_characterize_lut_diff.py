@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from synthetic import SLOPE_V, World, changed, synthetic_lut
 
-from prcim.characterize.lut import array_names
-from prcim.characterize.lut_diff import FALSE_ALARMS, Difference, difference
-from prcim.characterize.lut_file import open_lut
+from prcim.characterize.lut.difference import FALSE_ALARMS, Difference, difference
+from prcim.characterize.lut.error_lut import array_names
+from prcim.characterize.lut.file import open_lut
 
 PAIRS = 200
 

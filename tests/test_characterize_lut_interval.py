@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from prcim.characterize.interval import (
+from prcim.characterize.statistics.interval import (
     Interval,
     around,
     between_dof,
@@ -18,7 +18,7 @@ from prcim.characterize.interval import (
     variance_interval,
     within_dof,
 )
-from prcim.characterize.variance import variance_components
+from prcim.characterize.statistics.variance import variance_components
 
 SETS = 4000
 

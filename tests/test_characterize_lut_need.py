@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from synthetic import World, changed, synthetic_lut
 
-from prcim.characterize.effort import effort_of
-from prcim.characterize.lut import ErrorLUT
-from prcim.characterize.lut_file import open_lut
-from prcim.characterize.lut_need import Need, maybe_zero, needs
-from prcim.characterize.lut_precision import estimates
+from prcim.characterize.lut.error_lut import ErrorLUT
+from prcim.characterize.lut.file import open_lut
+from prcim.characterize.lut.need import Need, maybe_zero, needs
+from prcim.characterize.lut.precision import estimates
+from prcim.characterize.statistics.effort import effort_of
 
 #: What varies.
 NOISY = ("bank", "residual_q", "v_col", "v_res", "chip_curves", "energy_sd_j")

@@ -8,11 +8,11 @@ import pytest
 from scipy.stats import t as student
 from synthetic import SLOPE_V, World, changed, draw_errors, synthetic_lut
 
-from prcim.characterize.effort import Effort, effort_of
-from prcim.characterize.lut import ErrorLUT, binomial_weights
-from prcim.characterize.lut_curve import covariances
-from prcim.characterize.lut_file import open_lut
-from prcim.characterize.lut_precision import Estimate, estimates
+from prcim.characterize.lut.curve import covariances
+from prcim.characterize.lut.error_lut import ErrorLUT, binomial_weights
+from prcim.characterize.lut.file import open_lut
+from prcim.characterize.lut.precision import Estimate, estimates
+from prcim.characterize.statistics.effort import Effort, effort_of
 from prcim.errors import InputError
 
 TABLES = 400

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from prcim.characterize.moments import Moments, moments, share_ci95
+from prcim.characterize.statistics.moments import Moments, moments, share_ci95
 from prcim.errors import RunError
 
 

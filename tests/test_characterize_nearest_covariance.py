@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from prcim.characterize import nearest_covariance as nearest_module
-from prcim.characterize.nearest_covariance import nearest_covariance
+from prcim.characterize.statistics import nearest_covariance as nearest_module
+from prcim.characterize.statistics.nearest_covariance import nearest_covariance
 
 Floats = NDArray[np.float64]
 ONES = np.ones(4)

@@ -8,12 +8,12 @@ from pydantic import ValidationError
 
 from prcim.cells.cell_8t import Cell8T
 from prcim.cells.cell_8t1c import Cell8T1C
-from prcim.cells.charge_read import ChargeRead
 from prcim.cells.load import nmos_switch, pmos_load
-from prcim.cells.pulsed_read import PulsedRead
-from prcim.cells.reference import Trim
+from prcim.cells.readouts.reference import Trim
+from prcim.cells.reads.charge_read import ChargeRead
+from prcim.cells.reads.pulsed_read import PulsedRead
+from prcim.cells.reads.steady_read import SteadyRead
 from prcim.cells.registry import CELLS
-from prcim.cells.steady_read import SteadyRead
 from prcim.characterize import plan as plan_module
 from prcim.characterize.plan import Plan, make_plan, named_plan, plan_id, plan_names
 from prcim.characterize.settings import with_settings

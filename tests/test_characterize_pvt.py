@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prcim.characterize.lut import array_names
-from prcim.characterize.lut_file import conditions_text, load_lut, load_luts, open_lut
-from prcim.characterize.lut_plan import check_plan
+from prcim.characterize.lut.error_lut import array_names
+from prcim.characterize.lut.file import conditions_text, load_lut, load_luts, open_lut
+from prcim.characterize.lut.identity import check_plan
 from prcim.characterize.plan import Plan, named_plan
 from prcim.characterize.run import Characterization, run_plan
 from prcim.errors import InputError

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from prcim.characterize.lut import ErrorLUT
-from prcim.characterize.lut_file import load_lut
+from prcim.characterize.lut.error_lut import ErrorLUT
+from prcim.characterize.lut.file import load_lut
 from prcim.characterize.plan import named_plan
 from prcim.characterize.run import run_plan
 from prcim.spice.ngspice import find_ngspice

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from prcim.cells.settling import settled, settling_deck
-from prcim.cells.steady_read import SteadyRead
+from prcim.cells.reads.settling import settled, settling_deck
+from prcim.cells.reads.steady_read import SteadyRead
 from prcim.characterize.plan import Plan, named_plan
 from prcim.characterize.read_cost import ReadCost, read_cost
 from prcim.characterize.size import size

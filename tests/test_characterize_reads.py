@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from prcim.characterize.build import build_luts
 from prcim.characterize.chunk import chunks
 from prcim.characterize.engine import engines
-from prcim.characterize.lut import ErrorLUT
+from prcim.characterize.lut.error_lut import ErrorLUT
 from prcim.characterize.plan import Plan, named_plan
 from prcim.characterize.run import Characterization, run_plan
 from prcim.characterize.samples import read_chunk, read_samples

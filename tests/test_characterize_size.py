@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from columns import Case, conducting, read_v
 
+from prcim.cells.devices.part import Part
+from prcim.cells.devices.passive import Resistor
+from prcim.cells.devices.transistor import Transistor
 from prcim.cells.load import load_deck
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.part import Part
-from prcim.cells.passive import Resistor
-from prcim.cells.pulsed_read import PulsedRead
-from prcim.cells.read import NO_SHOTS
-from prcim.cells.transistor import Transistor
+from prcim.cells.reads.pulsed_read import PulsedRead
+from prcim.cells.reads.read import NO_SHOTS
 from prcim.characterize.plan import Plan
 from prcim.characterize.size import size
 from prcim.errors import InputError, RunError

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.readout import SenseAmplifier
+from prcim.cells.readouts.readout import SenseAmplifier
+from prcim.characterize.design.sizing import SizingPoint, size_point
+from prcim.characterize.design.sweep import axis, design_points
 from prcim.characterize.plan import Plan
-from prcim.characterize.sizing import SizingPoint, size_point
-from prcim.characterize.sweep import axis, design_points
 from prcim.errors import InputError
 from prcim.spice.ngspice import Ngspice, find_ngspice
 

@@ -10,7 +10,7 @@ from scipy import stats
 from scipy.linalg import expm
 from synthetic import World, draw_errors
 
-from prcim.characterize.variance import shrunken_means, variance_components
+from prcim.characterize.statistics.variance import shrunken_means, variance_components
 
 COLUMNS, PATTERNS, SETS = 32, 4, 2000
 Floats = NDArray[np.float64]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from prcim.characterize.lut_file import open_lut
+from prcim.characterize.lut.file import open_lut
 from prcim.characterize.run import Characterization
 from prcim.cli import characterize
 from prcim.cli.main import status

@@ -9,7 +9,7 @@ import click
 import numpy as np
 import pytest
 
-from prcim.characterize.lut import SCHEMA
+from prcim.characterize.lut.error_lut import SCHEMA
 from prcim.cli.main import status
 from prcim.spice.ngspice import find_ngspice
 

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from synthetic import World, changed, synthetic_lut
 
-from prcim.characterize.lut import ErrorLUT, array_names
-from prcim.characterize.lut_file import load_lut, open_lut, save_luts
-from prcim.characterize.lut_need import needs
-from prcim.characterize.lut_precision import estimates
+from prcim.characterize.lut.error_lut import ErrorLUT, array_names
+from prcim.characterize.lut.file import load_lut, open_lut, save_luts
+from prcim.characterize.lut.need import needs
+from prcim.characterize.lut.precision import estimates
 from prcim.characterize.plan import make_plan, plan_id
 from prcim.cli.main import status
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from prcim.cells.corner import CORNERS
+from prcim.cells.devices.corner import CORNERS
 from prcim.cli.main import status
 
 KITS = Path(__file__).parent / "kits"

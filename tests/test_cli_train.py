@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from prcim.characterize.lut_file import open_lut, save_luts
+from prcim.characterize.lut.file import open_lut, save_luts
 from prcim.cli.main import status
 from prcim.files import lock_folder
 

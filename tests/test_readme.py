@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from prcim.characterize.lut import array_names
+from prcim.characterize.lut.error_lut import array_names
 from prcim.characterize.plan import make_plan
 from prcim.cli.main import COMMANDS
 

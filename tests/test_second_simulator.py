@@ -14,21 +14,21 @@ import pytest
 from numpy.typing import NDArray
 from second_simulator import run_in_neospice
 
+from prcim.cells.benches.device import device_deck
+from prcim.cells.benches.read_current import read_currents
 from prcim.cells.cell import Cell
 from prcim.cells.cell_1t1r import Cell1T1R
 from prcim.cells.cell_6t import Cell6T
 from prcim.cells.cell_8t import Cell8T
 from prcim.cells.cell_8t1c import Cell8T1C
-from prcim.cells.charge_read import ChargeRead
 from prcim.cells.column import Column
-from prcim.cells.device import device_deck
+from prcim.cells.devices.part import Part
 from prcim.cells.load import nmos_switch, pmos_load, resistor_load
 from prcim.cells.mismatch import Mismatch
-from prcim.cells.part import Part
-from prcim.cells.pulsed_read import PulsedRead
-from prcim.cells.read import Read
-from prcim.cells.read_current import read_currents
-from prcim.cells.steady_read import SteadyRead
+from prcim.cells.reads.charge_read import ChargeRead
+from prcim.cells.reads.pulsed_read import PulsedRead
+from prcim.cells.reads.read import Read
+from prcim.cells.reads.steady_read import SteadyRead
 from prcim.cells.technology import Technology, own_technology
 from prcim.spice.deck import Deck
 from prcim.spice.ngspice import find_ngspice

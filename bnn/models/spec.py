@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
 from prcim.bnn.mapping import LayerShape, cut_layer
-from prcim.cells.readout import Adc, Majority, Readout, SenseAmplifier
+from prcim.cells.readouts.readout import Adc, Majority, Readout, SenseAmplifier
 from prcim.errors import InputError
 
 

@@ -14,7 +14,7 @@ from prcim.cli.progress import Progress
 from prcim.cli.workers import worker_pool
 
 if TYPE_CHECKING:
-    from prcim.characterize.amplifier import AmplifierFigures
+    from prcim.characterize.design.amplifier import AmplifierFigures
 
 #: Column of the printed table -> field of the summary, factor, format.
 COLUMNS = {
@@ -89,9 +89,9 @@ def show(
 
     The offset of every amplifier is found by bisection, to 0.25 mV, and compared with that of its input pair alone.
     """
-    from prcim.cells.offset_search import OffsetSearch
-    from prcim.cells.strongarm import StrongArm
-    from prcim.characterize.amplifier import common_mode_range, measure_amplifier
+    from prcim.cells.readouts.offset_search import OffsetSearch
+    from prcim.cells.readouts.strongarm import StrongArm
+    from prcim.characterize.design.amplifier import common_mode_range, measure_amplifier
     from prcim.characterize.plan import Plan
     from prcim.spice.ngspice import find_ngspice
 
@@ -119,7 +119,7 @@ def show(
         low_v, high_v = common.result()
     figures = [found[i] for i in range(len(benches))]
     if figure:
-        from prcim.characterize.amplifier_figure import write_amplifier_figure
+        from prcim.characterize.design.amplifier_figure import write_amplifier_figure
 
         write_amplifier_figure(figures, figure)
     if as_json:

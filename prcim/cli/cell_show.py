@@ -12,7 +12,7 @@ from prcim.cli.progress import Progress
 from prcim.cli.workers import worker_pool
 
 if TYPE_CHECKING:
-    from prcim.characterize.cell_result import CellFigures, ReadPoint
+    from prcim.characterize.design.cell_result import CellFigures, ReadPoint
 
 
 @click.command("show")
@@ -51,8 +51,8 @@ def show(
     NAME is 6t, 8t, 8t1c or 1t1r. Every figure comes with its 95 % interval and the number of draws that failed.
     """
     from prcim.cells.registry import CELLS
-    from prcim.characterize.cell import measure_cell
-    from prcim.characterize.cell_bench import CellBench
+    from prcim.characterize.design.cell import measure_cell
+    from prcim.characterize.design.cell_bench import CellBench
     from prcim.characterize.plan import Plan
     from prcim.errors import InputError
     from prcim.spice.ngspice import find_ngspice
@@ -77,7 +77,7 @@ def show(
             progress=lambda done, total: progress(f"cell {name}, decks", done, total),
         )
     if figures is not None:
-        from prcim.characterize.cell_figures import write_cell_figure
+        from prcim.characterize.design.cell_figures import write_cell_figure
 
         write_cell_figure(found, figures / f"cell-{name}.png")
     click.echo(json.dumps(found.as_json()) if as_json else "\n".join(_lines(found)))
@@ -120,7 +120,7 @@ def _lines(found: "CellFigures") -> Iterator[str]:
 
 
 def _read_lines(found: "CellFigures") -> Iterator[str]:
-    from prcim.characterize.published import published_reads
+    from prcim.characterize.design.published import published_reads
 
     bench = found.bench
     published = published_reads(bench.technology, bench.cell, bench.mismatch)

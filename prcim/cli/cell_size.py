@@ -14,7 +14,7 @@ from prcim.cli.progress import Progress
 from prcim.cli.workers import worker_pool
 
 if TYPE_CHECKING:
-    from prcim.characterize.sizing import SizingPoint
+    from prcim.characterize.design.sizing import SizingPoint
 
 #: Column of the printed table -> field, factor, format.
 COLUMNS = {
@@ -73,12 +73,12 @@ def size(
 
     Example: prcim cell size 8t --sweep vwl=0.35:0.6:0.05 w=90,120,180
     """
-    from prcim.cells.readout import SenseAmplifier
+    from prcim.cells.readouts.readout import SenseAmplifier
     from prcim.cells.registry import CELLS
+    from prcim.characterize.design.sizing import size_point
+    from prcim.characterize.design.sizing_figure import write_sizing_figure
+    from prcim.characterize.design.sweep import axis, design_points
     from prcim.characterize.plan import named_plan
-    from prcim.characterize.sizing import size_point
-    from prcim.characterize.sizing_figure import write_sizing_figure
-    from prcim.characterize.sweep import axis, design_points
     from prcim.errors import InputError
     from prcim.spice.ngspice import find_ngspice
 

@@ -70,7 +70,7 @@ def command(
     from prcim.bnn.judgement import Judgement, calibration_images_of
     from prcim.bnn.noise import noise_model
     from prcim.bnn.registry import named_dataset
-    from prcim.characterize.lut_file import open_lut
+    from prcim.characterize.lut.file import open_lut
 
     # Chips run side by side; threads inside each would only get in each other's way.
     torch.set_num_threads(1)

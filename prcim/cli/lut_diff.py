@@ -9,9 +9,9 @@ import click
 from prcim.cli.options import json_option
 
 if TYPE_CHECKING:
-    from prcim.characterize.array_difference import ArrayDifference
-    from prcim.characterize.lut import ErrorLUT
-    from prcim.characterize.lut_diff import Difference
+    from prcim.characterize.lut.difference import Difference
+    from prcim.characterize.lut.error_lut import ErrorLUT
+    from prcim.characterize.statistics.array_difference import ArrayDifference
 
 #: Figures that are printed, the furthest apart first.
 SHOWN = 12
@@ -26,8 +26,8 @@ def diff(a: str, b: str, as_json: bool) -> None:
 
     Differences are B - A. Exit status: 0 whether or not they differ, 2 if one cannot be read.
     """
-    from prcim.characterize.lut_diff import difference
-    from prcim.characterize.lut_file import open_lut
+    from prcim.characterize.lut.difference import difference
+    from prcim.characterize.lut.file import open_lut
 
     luts = open_lut(a), open_lut(b)
     found = difference(*luts)
@@ -78,7 +78,7 @@ def _numbers(array: "ArrayDifference") -> str:
 
 
 def _agreement(found: "Difference", luts: "tuple[ErrorLUT, ErrorLUT]") -> Iterator[str]:
-    from prcim.characterize.lut_diff import FALSE_ALARMS
+    from prcim.characterize.lut.difference import FALSE_ALARMS
 
     if found.identical:
         return

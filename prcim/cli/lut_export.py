@@ -24,8 +24,8 @@ import click
 )
 def export(table: str, kind: str, out: Path | None, as_json: bool) -> None:
     """Write TABLE as text. Of several conditions csv has all, neurosim the first; or say TABLE@CORNER/VDD/TEMP."""
-    from prcim.characterize.lut_csv import as_csv, as_neurosim
-    from prcim.characterize.lut_file import open_lut, open_luts
+    from prcim.characterize.lut.file import open_lut, open_luts
+    from prcim.characterize.lut.text import as_csv, as_neurosim
     from prcim.files import write_text
 
     luts = (open_lut(table),) if "@" in table else open_luts(table)

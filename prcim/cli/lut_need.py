@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from prcim.characterize.lut import ErrorLUT
-    from prcim.characterize.lut_need import Need
-    from prcim.characterize.lut_precision import Estimate
+    from prcim.characterize.lut.error_lut import ErrorLUT
+    from prcim.characterize.lut.need import Need
+    from prcim.characterize.lut.precision import Estimate
 
 #: Unit in a table -> factor and unit in print.
 PRINTED = {"V": (1e3, " mV"), "V/S": (1e3, " mV per S"), "J": (1e15, " fJ"), "A": (1e6, " uA"), "F": (1e15, " fF")}
@@ -39,8 +39,8 @@ def figure_text(figure: "Estimate", k: int, form: str, factor: float = 1.0) -> s
 
 def halving_lines(lut: "ErrorLUT") -> Iterator[str]:
     """The least certain figure in a sentence, what patterns are worth, and one line for each kind of figure."""
-    from prcim.characterize.effort import effort_of
-    from prcim.characterize.lut_need import REACH, maybe_zero, needs
+    from prcim.characterize.lut.need import REACH, maybe_zero, needs
+    from prcim.characterize.statistics.effort import effort_of
 
     wanted = needs(lut)
     if not wanted:

@@ -12,7 +12,7 @@ from prcim.cli.lut_need import PRINTED, WORDS, figure_text, halving_lines
 from prcim.cli.options import json_option
 
 if TYPE_CHECKING:
-    from prcim.characterize.lut import ErrorLUT
+    from prcim.characterize.lut.error_lut import ErrorLUT
 
 CURVE = {"transfer_v": "mV", "slope_v": "mV per S", "energy_j": "fJ"}
 ERRORS = {
@@ -37,7 +37,7 @@ def show(table: str, figures: Path | None, as_json: bool) -> None:
     At its end it says which figure is the least certain and how many more columns, patterns, dies or cells halve an
     interval. A table of several conditions gets one line for each, and all figures of the first.
     """
-    from prcim.characterize.lut_file import open_points
+    from prcim.characterize.lut.file import open_points
 
     luts, whole = open_points(table)
     if figures is not None:
@@ -71,9 +71,9 @@ def agreement_text(agreement: Mapping[str, Any]) -> str:
 
 
 def _object(lut: "ErrorLUT") -> dict[str, Any]:
-    from prcim.characterize.effort import effort_of
-    from prcim.characterize.lut_need import maybe_zero, needs
-    from prcim.characterize.lut_precision import estimates
+    from prcim.characterize.lut.need import maybe_zero, needs
+    from prcim.characterize.lut.precision import estimates
+    from prcim.characterize.statistics.effort import effort_of
 
     effort = effort_of(lut)
     wanted = needs(lut)
@@ -94,9 +94,9 @@ def _object(lut: "ErrorLUT") -> dict[str, Any]:
 
 
 def _head(lut: "ErrorLUT", whole: "Sequence[ErrorLUT]") -> Iterator[str]:
-    from prcim.characterize.effort import effort_of
-    from prcim.characterize.lut_file import conditions_text
-    from prcim.characterize.lut_precision import estimates
+    from prcim.characterize.lut.file import conditions_text
+    from prcim.characterize.lut.precision import estimates
+    from prcim.characterize.statistics.effort import effort_of
 
     meta, found, effort = lut.meta, estimates(lut), effort_of(lut)
     plan = meta.get("plan", {})
@@ -126,8 +126,8 @@ def _conditions(luts: "Sequence[ErrorLUT]") -> Iterator[str]:
     """One line for each condition, with the errors in the middle of its sums."""
     if len(luts) == 1:
         return
-    from prcim.characterize.lut_file import conditions_text
-    from prcim.characterize.lut_precision import estimates
+    from prcim.characterize.lut.file import conditions_text
+    from prcim.characterize.lut.precision import estimates
 
     yield ""
     middle = len(luts[0].mac) // 2
@@ -142,7 +142,7 @@ def _conditions(luts: "Sequence[ErrorLUT]") -> Iterator[str]:
 
 
 def _figures(lut: "ErrorLUT") -> Iterator[str]:
-    from prcim.characterize.lut_precision import estimates
+    from prcim.characterize.lut.precision import estimates
 
     found = estimates(lut)
     line = "bit line" if lut.meta.get("bit_lines", 1) == 1 else "difference of the bit lines"

@@ -17,10 +17,10 @@ def verify(table: str, as_json: bool) -> None:
     identity follow from the plan. Exit status: 0 all of it holds, 1 some of it does not, 2 the table cannot be read: it
     is missing, damaged, does not match its checksum, or has another schema.
     """
-    from prcim.characterize.lut import array_names
-    from prcim.characterize.lut_check import Check, check_arrays, check_law
-    from prcim.characterize.lut_file import conditions_text, open_points
-    from prcim.characterize.lut_plan import check_plan
+    from prcim.characterize.lut.check import Check, check_arrays, check_law
+    from prcim.characterize.lut.error_lut import array_names
+    from prcim.characterize.lut.file import conditions_text, open_points
+    from prcim.characterize.lut.identity import check_plan
     from prcim.errors import RunError
 
     luts, whole = open_points(table)

@@ -41,7 +41,7 @@ def command(
     """
     from prcim.bnn.network_map import map_network
     from prcim.bnn.registry import named_dataset, named_model
-    from prcim.characterize.lut_file import open_lut
+    from prcim.characterize.lut.file import open_lut
 
     entry = named_model(model)
     size = named_dataset(dataset or entry.dataset).size

@@ -87,8 +87,8 @@ def show(settings: tuple[str, ...], as_json: bool, **options: Any) -> None:
 
     The project's high-performance cards at tt, 1.1 V and 27 degrees stand beside the figures that they aim at.
     """
-    from prcim.cells.anchors import ANCHORS, has_anchors
-    from prcim.characterize.device import measure_device
+    from prcim.cells.devices.anchors import ANCHORS, has_anchors
+    from prcim.characterize.design.device import measure_device
     from prcim.spice.ngspice import find_ngspice
 
     technology = _technology(settings, options)
@@ -120,8 +120,8 @@ def corners(settings: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """
     from dataclasses import replace
 
-    from prcim.cells.corner import CORNERS
-    from prcim.characterize.device import measure_device
+    from prcim.cells.devices.corner import CORNERS
+    from prcim.characterize.design.device import measure_device
     from prcim.cli.progress import Progress
     from prcim.spice.ngspice import find_ngspice
 

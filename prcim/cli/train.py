@@ -13,7 +13,7 @@ from prcim.cli.workers import usable_cores
 
 if TYPE_CHECKING:
     from prcim.bnn.models.spec import NetworkSpec
-    from prcim.characterize.lut import ErrorLUT
+    from prcim.characterize.lut.error_lut import ErrorLUT
 
 #: The plan that a network is trained for when no table is named, and milder design points to judge it at besides.
 PLAN = "8t-64"
@@ -154,7 +154,7 @@ def command(
     from prcim.bnn.noise import noise_model
     from prcim.bnn.recipe import Recipe
     from prcim.bnn.registry import named_dataset, named_model
-    from prcim.cells.readout import SenseAmplifier
+    from prcim.cells.readouts.readout import SenseAmplifier
     from prcim.characterize.plan import named_plan
     from prcim.errors import InputError
     from prcim.files import lock_folder
@@ -233,7 +233,7 @@ def command(
 
 def _tables(lut: str | None, jobs: int, progress: Progress) -> "tuple[ErrorLUT, list[ErrorLUT]]":
     """The table to train for and those of milder design points; simulated when they are missing and none is named."""
-    from prcim.characterize.lut_file import open_lut
+    from prcim.characterize.lut.file import open_lut
     from prcim.characterize.plan import named_plan
 
     if lut is not None:

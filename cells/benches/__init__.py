@@ -1,0 +1,1 @@
+"""Test benches of single cells, transistors and loads."""

@@ -1,0 +1,1 @@
+"""What turns a line's voltage into a number."""

@@ -1,0 +1,1 @@
+"""How a column is read."""

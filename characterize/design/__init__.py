@@ -1,0 +1,1 @@
+"""What a designer asks of cells, amplifiers and design points."""

@@ -1,0 +1,1 @@
+"""The error table: file, laws, figures with intervals."""
