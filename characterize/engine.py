@@ -110,7 +110,7 @@ class Engine:
             yield from self._rows(draw, inputs, n_on, pattern, chip=-1, column_index=index)
 
     def _checks(self, chunk: Chunk) -> Iterator[dict[str, Any]]:
-        """One pattern of each checked column at a few sums."""
+        """One pattern of each checked column at a few sums: voltages, to hold the arithmetic's rows against."""
         plan, sums = self.plan, checked_sums(self.plan)
         brief = replace(self, read=self.read.brief)
         for index in checked_columns(plan)[chunk.first : chunk.last]:
@@ -121,11 +121,12 @@ class Engine:
             chosen = [k if number % 2 == 0 else plan.sampling.sums - 1 - k for k in sums]
             some = [number * plan.sampling.sums + k for k in chosen]
             pattern = np.full(len(some), number)
-            yield from brief._rows(draw, inputs[some], n_on[some], pattern, chip=-1, column_index=index)
+            for row in brief._rows(draw, inputs[some], n_on[some], pattern, chip=-1, column_index=index):
+                del row["energy_j"]
+                yield row
 
     def _chips(self, chunk: Chunk) -> Iterator[dict[str, Any]]:
         plan = self.plan
-        brief = replace(self, read=self.read.brief)
         for chip in range(chunk.first, chunk.last):
             dvt_n_v, dvt_p_v = plan.make_mismatch().draw_global((plan.seed, Stream.CHIP, chip))
             # Chip 0 is the die without any shift, to compare with.
@@ -133,7 +134,7 @@ class Engine:
             n_on = np.array(plan.n_on)[chip_sums(plan, chip)]
             inputs = np.where(np.arange(plan.n_used) < n_on[:, None], 1, -1).astype(np.int8)
             pattern = np.zeros(len(inputs), dtype=int)
-            yield from brief._rows(self.column.nominal_draw(**shift), inputs, n_on, pattern, chip=chip, column_index=-1)
+            yield from self._rows(self.column.nominal_draw(**shift), inputs, n_on, pattern, chip=chip, column_index=-1)
 
     def _rows(
         self,
