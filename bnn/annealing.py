@@ -23,4 +23,6 @@ def scaled_tables(tables: IntegerTables, factor: float) -> IntegerTables:
         return (errors.double() * factor).round().to(errors.dtype)
 
     errors: dict[str, Any] = {name: times(getattr(tables, name)) for name in _ERRORS}
-    return dataclasses.replace(tables, offset_sigma=tables.offset_sigma * factor, **errors)
+    return dataclasses.replace(
+        tables, cells=tables.cells.scaled(factor), offset_sigma=tables.offset_sigma * factor, **errors
+    )

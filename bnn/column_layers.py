@@ -192,6 +192,15 @@ class ColumnLayer(nn.Module):
         """Weights of each column, (O, G, n)."""
         return weight.reshape(len(weight), self.groups, -1)
 
+    def stored(self) -> Tensor:
+        """Weights of all cells in use when a network judges, constant ones last, +-1, shape (O, G, n_used)."""
+        weight = self._columns(sign(self.weight))
+        if self.by_bias:
+            constant = constant_weights(self.realised(), n_used=self.n_used, bias=self.cut.bias)
+        else:
+            constant = self._balanced(weight)
+        return torch.cat([weight, constant], -1)
+
     def _balanced(self, x: Tensor) -> Tensor:
         """Constant cells, half of them +1 and half -1, shape (O, G, bias); an odd one is +1."""
         plus = torch.arange(self.cut.bias, device=x.device) < (self.cut.bias + 1) // 2

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prcim.bnn.column_sum import noisy_sums, partial_sums
+from prcim.bnn.column_sum import has_cells, noisy_sums, partial_sums
 from prcim.bnn.kernels.fused import fused_moments, has_kernel
 from prcim.bnn.noise import LayerErrors, Reads
 from prcim.bnn.tables import UNIT
@@ -82,7 +82,7 @@ def _second(flat: Tensor) -> Tensor:
 def _added(x: Tensor, weight: Tensor, errors: LayerErrors, reads: Reads) -> tuple[Tensor, Tensor]:
     """What errors add to mean and variance in some images, (G, O) each; in integers of 2^-6 until the end."""
     count = x[..., 0, 0].numel()
-    if has_kernel(x):
+    if has_kernel(x) and not has_cells(errors):
         sums = torch.cat([fused_moments(x, weight, some, reads) for some in (None, errors)])
     else:
         sums = _plain_sums(x, weight, errors, reads)
@@ -98,7 +98,7 @@ def _plain_sums(x: Tensor, weight: Tensor, errors: LayerErrors, reads: Reads) ->
         part = x[first : first + size]
         some = Reads(images=reads.images[first : first + size], read=reads.read)
         exact = partial_sums(part, weight)
-        noisy = noisy_sums(exact, part, errors, some).to(torch.int64).flatten(0, -3)
+        noisy = noisy_sums(exact, part, errors, some, weight).to(torch.int64).flatten(0, -3)
         exact = UNIT * exact.to(torch.int64).flatten(0, -3)
         sums += torch.stack([exact.sum(0), (exact**2).sum(0), noisy.sum(0), (noisy**2).sum(0)])
     return sums

@@ -24,8 +24,10 @@ _READS_AT_ONCE = 1 << 22
 
 
 def partial_sums(x: Tensor, weight: Tensor) -> Tensor:
-    """S of every column: x (..., G, n) and weight (O, G, n), both +-1, give (..., G, O); exact in float32."""
-    sums = torch.einsum("bgn,ogn->bgo", x.flatten(0, -3), weight)
+    """S of every column: x (..., G, n) and weight (O, G, n), both +-1, give (..., G, O); exact in float32 at least."""
+    wide = torch.promote_types(x.dtype, torch.float32)
+    with torch.autocast(x.device.type, enabled=False):
+        sums = torch.einsum("bgn,ogn->bgo", x.flatten(0, -3).to(wide), weight.to(wide))
     return sums.reshape(*x.shape[:-1], len(weight))
 
 
@@ -48,15 +50,16 @@ def majority_sum(
         errors: of the layer's columns; none: there are no errors.
         reads: which images these are.
         stride: of a convolution.
-        fused: by the kernel where there is one for the device; else by `MajoritySum`, which gives the same.
+        fused: by the kernel where there is one for device and errors; else by `MajoritySum`, which gives the same.
 
     Returns:
         (B, O), or (B, O, H', W'); integers in the type of `x`.
     """
     groups = len(threshold)
-    if fused and has_kernel(x):
+    if fused and has_kernel(x) and not has_cells(errors):
         return fused_sum(x, weight, threshold, errors, reads, mode=MAJORITY, groups=groups, stride=stride)
-    columns = _cut_weight(weight, groups)
+    x = _as_the_operator(x)
+    columns = _cut_weight(weight, groups).to(x.dtype)
 
     def votes(part: Tensor, some: Reads | None) -> Tensor:
         found: Tensor = MajoritySum.apply(part, columns, threshold, errors, some)  # type: ignore[no-untyped-call]
@@ -82,20 +85,26 @@ def code_sum(
         >>> code_sum(torch.ones(1, 128), torch.ones(1, 128), Adc(bits=7, step=2), None, None, groups=2)
         tensor([[128.]])
     """
-    if fused and has_kernel(x):
+    if fused and has_kernel(x) and not has_cells(errors):
         mode = FLASH if adc.kind == "flash" else CODE
         begin = adc.first_threshold(weight[0].numel() // groups)
         return fused_sum(
             x, weight, x.new_empty(0), errors, reads, mode=mode, groups=groups, stride=stride, bits=adc.bits,
             step=adc.step, begin=begin,
         )  # fmt: skip
-    columns = _cut_weight(weight, groups)
+    x = _as_the_operator(x)
+    columns = _cut_weight(weight, groups).to(x.dtype)
 
     def codes(part: Tensor, some: Reads | None) -> Tensor:
         found: Tensor = CodeSum.apply(part, columns, adc, errors, some)  # type: ignore[no-untyped-call]
         return found
 
     return _by_portions(codes, x, weight, reads, groups, stride)
+
+
+def _as_the_operator(x: Tensor) -> Tensor:
+    """The input in single precision under autocast: a narrow type would round sums."""
+    return x.float() if torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64 else x
 
 
 def _cut_weight(weight: Tensor, groups: int) -> Tensor:
@@ -126,20 +135,40 @@ def _by_portions(
     return total.transpose(1, 2).reshape(len(x), -1, *sides) if x.dim() == 4 else total
 
 
-def noisy_sums(mac: Tensor, x: Tensor, errors: LayerErrors | None, reads: Reads | None) -> Tensor:
-    """S with its errors, int32 in units of 2^-6, shape of `mac`."""
+def has_cells(errors: LayerErrors | None) -> bool:
+    """Whether single cells err, which no kernel knows: their errors are products with the weights."""
+    return errors is not None and errors.cells is not None
+
+
+def noisy_sums(
+    mac: Tensor, x: Tensor, errors: LayerErrors | None, reads: Reads | None, weight: Tensor | None = None
+) -> Tensor:
+    """S with its errors, int32 in units of 2^-6, shape of `mac`.
+
+    Args:
+        mac: S, (..., G, O).
+        x: +-1, (..., G, n).
+        errors, reads: as for `majority_sum`.
+        weight: +-1, (O, G, n); where single cells err.
+    """
     exact = mac.to(torch.int32)
     if errors is None or reads is None:
         return exact * UNIT
     n_on = (exact.to(torch.int64) + x.shape[-1]) >> 1
-    return exact * UNIT + errors(n_on, x, reads)
+    found = exact * UNIT
+    if errors.cells is not None:
+        if weight is None:
+            raise TypeError("errors of single cells need the weights")
+        found += errors.cells.sums(x, weight, n_on)
+    return found + errors(n_on, x, reads)
 
 
 class MajoritySum(torch.autograd.Function):
     """Votes of one-bit columns, summed over the groups of an output.
 
     Forward: `sum_g sign(S + error - threshold)`, in integers. Backward: each vote's gradient is that of the sum, times
-    the slope of the expected sign at S + error with a width of sqrt(n), the spread of S itself.
+    the slope of the expected sign at S + error with a width of sqrt(n), the spread of S itself. Errors are held there,
+    those of single cells too: it is the weights without errors that inputs and votes meet.
     """
 
     @staticmethod
@@ -147,7 +176,7 @@ class MajoritySum(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, threshold: Tensor, errors: LayerErrors | None, reads: Reads | None
     ) -> Tensor:
         """Args: x (..., G, n), weight (O, G, n), both +-1; threshold (G, O), midway between sums. -> (..., O)."""
-        z = noisy_sums(partial_sums(x, weight), x, errors, reads) - threshold.to(torch.int32) * UNIT
+        z = noisy_sums(partial_sums(x, weight), x, errors, reads, weight) - threshold.to(torch.int32) * UNIT
         ctx.save_for_backward(x, weight, z)
         votes = torch.where(z >= 0, 1, -1).to(torch.int32).sum(-2)
         return votes.to(x.dtype)
@@ -167,7 +196,7 @@ class CodeSum(torch.autograd.Function):
 
     Forward: `sum_g level[clip(floor((S + error - first threshold) / step))]`, in integers; with a comparator for each
     threshold, the number of thresholds that S + error + its own offset reaches. Backward: the gradient of
-    the sum passes to every column whose code is not at the end of its range.
+    the sum passes to every column whose code is not at the end of its range, by the weights without errors.
     """
 
     @staticmethod
@@ -176,7 +205,7 @@ class CodeSum(torch.autograd.Function):
     ) -> Tensor:
         """Args: x (..., G, n), weight (O, G, n), both +-1. -> (..., O)."""
         n_used = x.shape[-1]
-        z = noisy_sums(partial_sums(x, weight), x, errors, reads) - adc.first_threshold(n_used) * UNIT
+        z = noisy_sums(partial_sums(x, weight), x, errors, reads, weight) - adc.first_threshold(n_used) * UNIT
         half = 2**adc.bits // 2
         number = torch.div(z, adc.step * UNIT, rounding_mode="floor")
         ctx.save_for_backward(x, weight, (number >= -half) & (number < half))

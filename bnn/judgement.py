@@ -11,7 +11,7 @@ from prcim.bnn.datasets.images import Images
 from prcim.bnn.design_point import DesignPoint
 from prcim.bnn.evaluate import ChipResult, evaluate
 from prcim.bnn.models.network import Network
-from prcim.bnn.noise import NoiseModel
+from prcim.bnn.noise import LASTING, NoiseModel
 from prcim.bnn.recalibrate import Recalibration
 from prcim.bnn.spread import Spread, spread
 from prcim.bnn.tables import integer_tables
@@ -86,9 +86,10 @@ class Judgement:
     trim_reach: float = 4.0
 
     def __post_init__(self) -> None:
-        if self.calibration is not None and self.model != "column":
+        if self.calibration is not None and self.model not in LASTING:
             raise InputError(
-                f"errors of the model {self.model!r} do not last, so there is nothing to trim; recalibrate with column"
+                f"errors of the model {self.model!r} do not last, so there is nothing to trim; recalibrate with"
+                f" {' or '.join(LASTING)}"
             )
 
     def rows(self, lut: ErrorLUT, progress: Progress = lambda what, done, total: None) -> Iterator[Row]:

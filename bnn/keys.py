@@ -14,10 +14,12 @@ COLUMN   group * blocks + channel // 8   0                    0                 
 OFFSET   same                            comparator           0                   0
 RESIDUAL same                            digest, low half     digest, high half   0
 READ     same                            position             image               read
+CELL     same                            row of the column    twin, 0 or 1        0
 ======== =============================== ==================== =================== ==============
 
 with `blocks = ceil(channels / 8)`; number `channel % 8` of the eight 16-bit draws belongs to the channel. The digest
-is that of the group's input word (see `digest`): on one chip, equal inputs to a column give equal draws.
+is that of the group's input word (see `digest`): on one chip, equal inputs to a column give equal draws. Of a weight's
+two cells twin 0 is the one that acts for a weight of +1 (one bit line) or while weight times input is +1 (two lines).
 
 For CHIP the key's chip is the round, number // dies of the half, and the chip's die is the one whose word 0 is in
 place number % dies when all are sorted.
@@ -49,6 +51,7 @@ class Purpose(IntEnum):
     RESIDUAL = 3
     READ = 4
     CHIP = 5
+    CELL = 6
 
 
 def make_key(*, seed: int, purpose: Purpose, chip: int = 0, layer: int = 0, step: int = 0) -> tuple[int, int]:
@@ -75,6 +78,23 @@ def column_draws(key: tuple[int, int], *, groups: int, channels: int, comparator
     zero = torch.zeros((), dtype=torch.int64)
     counter = (column_blocks(groups=groups, channels=channels), zero + comparator, zero, zero)
     return per_channel(draws16(counter, key), channels)
+
+
+def cell_draws(key: tuple[int, int], *, groups: int, channels: int, rows: int) -> Tensor:
+    """One 16-bit draw for each cell of every physical column.
+
+    Args:
+        key: of a stream CELL.
+        groups, channels, rows: the columns, and the rows in use of each.
+
+    Returns:
+        int32, shape (2 twins, channels, groups, rows).
+    """
+    blocks = column_blocks(groups=groups, channels=channels)[:, None]
+    row, zero = torch.arange(rows, dtype=torch.int64)[:, None], torch.zeros((), dtype=torch.int64)
+    # Twin by twin: half of the memory.
+    twins = [draws16((blocks, row, zero + twin, zero), key) for twin in range(2)]
+    return torch.stack([per_channel(draws.to(torch.int32), channels).permute(2, 0, 1) for draws in twins])
 
 
 def digest(inputs: Tensor) -> tuple[Tensor, Tensor]:

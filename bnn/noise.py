@@ -1,18 +1,21 @@
 """Virtual chips: which errors the columns of a network make, by which model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, final, get_args
 
 import torch
 from torch import Tensor
 
+from prcim.bnn.cell_errors import CellErrors
 from prcim.bnn.keys import Purpose, column_blocks, column_draws, digest, make_key, per_channel
 from prcim.bnn.philox import draws16, philox
 from prcim.bnn.tables import OFFSET_BITS, RESIDUAL_BITS, IntegerTables
 from prcim.errors import InputError
 
-NoiseModel = Literal["ideal", "mean", "gaussian", "iid", "column"]
+NoiseModel = Literal["ideal", "mean", "gaussian", "iid", "column", "cell"]
 NOISE_MODELS: tuple[NoiseModel, ...] = get_args(NoiseModel)
+#: Of which errors last on a chip, so that something can be done about them there.
+LASTING: tuple[NoiseModel, ...] = ("column", "cell")
 Half = Literal["train", "evaluate"]
 
 
@@ -51,7 +54,8 @@ class VirtualChip:
         tables: the errors.
         model: "ideal" no errors; "mean" the mean curve of its half; "gaussian" and "iid" fresh draws on every read,
             normal or from the table's quantiles; "column" a lasting curve and offset for each physical column, a
-            residual that is fixed by the column's input, and fresh read noise.
+            residual that is fixed by the column's input, and fresh read noise; "cell" two lasting errors for each
+            weight (see `CellErrors`) around the mean curve of its half, the same offset, and fresh read noise.
         number: the chip.
         seed: another seed is another world of chips.
         half: which half of the table's columns and dies the chip is made of: networks are trained on one and judged
@@ -63,10 +67,25 @@ class VirtualChip:
     number: int
     seed: int = 0
     half: Half = "evaluate"
+    _cells: dict[tuple[int, int, int], CellErrors] = field(default_factory=dict, init=False, repr=False)
 
     def layer(self, index: int, *, groups: int, channels: int, comparators: int = 1) -> "LayerErrors":
         """The chip's columns that hold one layer."""
         return LayerErrors(chip=self, index=index, groups=groups, channels=channels, comparators=comparators)
+
+    def cells(self, index: int, *, groups: int, channels: int) -> CellErrors:
+        """The cells of the columns that hold one layer; drawn once, since every batch wants them again."""
+        layout = index, groups, channels
+        if layout not in self._cells:
+            self._cells[layout] = CellErrors(
+                table=self.tables.cells,
+                key=self.key(Purpose.CELL, index),
+                groups=groups,
+                channels=channels,
+                rows=self.tables.n_used,
+                die_gain=self.tables.cell_gain[self.die],
+            )
+        return self._cells[layout]
 
     def key(self, purpose: Purpose, layer: int = 0) -> tuple[int, int]:
         """Key of a stream of this chip; chips that train and chips that judge share none."""
@@ -128,7 +147,8 @@ class LayerErrors:
     Attributes:
         offsets: of the comparators where there are several, int32, shape (comparators, groups, channels), else None.
             Independent draws have them in their total.
-        terms: what the errors are made of.
+        terms: what the errors are made of, but for those of single cells.
+        cells: errors of single cells, which hang on weights too, or None.
         columns: groups and channels.
     """
 
@@ -137,17 +157,13 @@ class LayerErrors:
         self.columns = (groups, channels)
         tables = chip.tables
         self.offsets: Tensor | None = None
+        self.cells: CellErrors | None = None
         size = tables.n_used + 1
         fresh = residual = torch.zeros(0, 256, dtype=torch.int32)
         curves, column = torch.zeros(0, size, dtype=torch.int32), torch.zeros(0, channels, dtype=torch.int64)
         offsets = torch.zeros(0, groups, channels, dtype=torch.int32)
-        if chip.model == "column":
+        if chip.model in LASTING:
             die = chip.die
-            first, last = chip.range(len(tables.bank))
-            draws = column_draws(chip.key(Purpose.COLUMN, index), groups=groups, channels=channels)
-            # A 16-bit draw times the number of curves, over 2^16: an index without division.
-            column = draws * (last - first) >> 16
-            curves = _times(tables.bank[first:last], tables.cell_gain[die]) + tables.chips[die]
             offset, key = _times(tables.offset, 1 / tables.volt_gain[die]), chip.key(Purpose.OFFSET, index)
             draws = torch.stack(
                 [column_draws(key, groups=groups, channels=channels, comparator=j) for j in range(comparators)]
@@ -155,8 +171,18 @@ class LayerErrors:
             offsets = offset[draws >> (16 - OFFSET_BITS)]
             if comparators > 1:
                 self.offsets = offsets
-            residual = _times(tables.residual, tables.cell_gain[die])
             fresh = _times(tables.read, 1 / tables.volt_gain[die])
+        if chip.model == "column":
+            first, last = chip.range(len(tables.bank))
+            draws = column_draws(chip.key(Purpose.COLUMN, index), groups=groups, channels=channels)
+            # A 16-bit draw times the number of curves, over 2^16: an index without division.
+            column = draws * (last - first) >> 16
+            curves = _times(tables.bank[first:last], tables.cell_gain[die]) + tables.chips[die]
+            residual = _times(tables.residual, tables.cell_gain[die])
+        elif chip.model == "cell":
+            mean = tables.bank[slice(*chip.range(len(tables.bank)))].double().mean(0)
+            curves = (_times(mean, tables.cell_gain[die]) + tables.chips[die])[None]
+            self.cells = chip.cells(index, groups=groups, channels=channels)
         elif chip.model == "mean":
             columns = slice(*chip.range(len(tables.bank)))
             dies = slice(*chip.range(len(tables.chips)))
@@ -172,7 +198,7 @@ class LayerErrors:
         )
 
     def __call__(self, n_on: Tensor, inputs: Tensor, reads: Reads, position: int = 0) -> Tensor:
-        """Errors of a batch of reads.
+        """Errors of a batch of reads, but for those of single cells, which `cells` gives.
 
         Args:
             n_on: conducting cells K of each read, int64, shape (B, groups, channels), or (B, P, groups, channels) for

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from torch import Tensor
 
+from prcim.bnn.cell_table import CellTable, cell_table
 from prcim.cells.mismatch import Mismatch
 from prcim.cells.readouts.readout import SenseAmplifier
 from prcim.characterize.lut.error_lut import ErrorLUT
@@ -32,10 +33,11 @@ class IntegerTables:
         chips: errors shared by a die, int32, shape (dies, n_used + 1).
         residual, read, total, gauss: errors by draw, int32, shape (n_used + 1, 256); `total` and `gauss` hold the
             amplifier's offset too, over all dies, since independent draws have no other place for it.
+        cells: errors of single cells, in units of their own.
         offset: amplifier offsets by draw on a die of gain 1, int32, shape (1024,).
         offset_sigma: spread of the amplifier's offset, in S.
         volt_gain, cell_gain: of each die, as in `ErrorLUT`, shape (dies,).
-        rounding: largest difference to the table in floating point, in S; at most 2^-7.
+        rounding: largest difference to the table in floating point, in S, but for single cells; at most 2^-7.
     """
 
     n_used: int
@@ -45,6 +47,7 @@ class IntegerTables:
     read: Tensor
     total: Tensor
     gauss: Tensor
+    cells: CellTable
     offset: Tensor
     offset_sigma: float
     volt_gain: tuple[float, ...]
@@ -107,6 +110,7 @@ def integer_tables(lut: ErrorLUT, amplifier: SenseAmplifier) -> IntegerTables:
         read=integer(read_sigma[:, None] * _normal(256)),
         total=integer(both),
         gauss=integer(gauss),
+        cells=cell_table(lut),
         offset=integer(_normal(1 << OFFSET_BITS) * offset_sigma),
         offset_sigma=offset_sigma,
         volt_gain=tuple(lut.chip_volt_gain.tolist()),

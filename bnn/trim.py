@@ -8,9 +8,10 @@ from typing import final
 import torch
 from torch import Tensor
 
+from prcim.bnn.cell_errors import CellErrors
 from prcim.bnn.column_layers import ColumnLayer
 from prcim.bnn.models.network import Network
-from prcim.bnn.noise import LayerErrors, Reads, VirtualChip
+from prcim.bnn.noise import LASTING, LayerErrors, Reads, VirtualChip
 from prcim.bnn.tables import UNIT
 from prcim.errors import InputError
 
@@ -81,14 +82,16 @@ def trimmed(network: Network, chip: VirtualChip, dac: TrimDac) -> TrimmedChip:
 
     Args:
         network: in evaluation mode.
-        chip: with the "column" model; others have no comparators that last.
+        chip: with a model whose errors last, "column" or "cell"; others have no comparators that do.
         dac: bits and range.
 
     Raises:
         InputError: the chip has no lasting errors.
     """
-    if chip.model != "column":
-        raise InputError(f"errors of the model {chip.model!r} do not last, so there is nothing to trim; use column")
+    if chip.model not in LASTING:
+        raise InputError(
+            f"errors of the model {chip.model!r} do not last, so there is nothing to trim; use {' or '.join(LASTING)}"
+        )
     return TrimmedChip(chip=chip, trims={layer.index: _trims(layer, chip, dac) for layer in network.column_layers()})
 
 
@@ -103,10 +106,33 @@ def _trims(layer: ColumnLayer, chip: VirtualChip, dac: TrimDac) -> Tensor:
     n_on = below + torch.arange(TEST_READS)[:, None, None] % 2
     generator = torch.Generator().manual_seed(layer.index)
     words = torch.randint(0, 2, (TEST_READS, layer.groups, n), generator=generator) * 2.0 - 1
+    added: Tensor | None = None
+    if errors.cells is not None:
+        # What single cells add hangs on weights: which cells conduct is drawn, then the word follows.
+        n_on, added = _of_cells(layer, errors.cells, n_on, generator)
     found = errors(n_on, words, Reads(images=torch.arange(TEST_READS), read=_READ))
+    if added is not None:
+        found = found + added
     if errors.offsets is not None:
         found = found + errors.offsets[len(errors.offsets) // 2]
     margin = 2 * n_on - n - threshold + found / UNIT
     ordered = margin.sort(0).values
     middle = (ordered[TEST_READS // 2 - 1] + ordered[TEST_READS // 2]) / 2
     return (dac.nearest(-middle) * UNIT).round().to(torch.int32)
+
+
+def _of_cells(layer: ColumnLayer, cells: CellErrors, n_on: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Test reads of columns whose single cells err: how many conduct, and what their errors add up to, (reads, G, O).
+
+    Constant cells stand as they do in use; of the others as many conduct as are wanted, or as there are.
+    """
+    weight, count = layer.stored(), layer.cut.weights
+    constant = weight[..., count:] > 0
+    wanted = (n_on.transpose(1, 2) - constant.sum(-1)).clamp(0, count)
+    ranks = torch.rand(len(n_on), layer.groups, count, generator=generator).argsort(-1)
+    conducting, errors = [], []
+    for rank, most in zip(ranks, wanted, strict=True):
+        on = torch.cat([rank < most[..., None], constant], -1)
+        conducting.append(on.sum(-1).t())
+        errors.append(cells.of_words(on, weight))
+    return torch.stack(conducting), torch.stack(errors)

@@ -79,6 +79,9 @@ def unit_gains(tables: IntegerTables) -> IntegerTables:
 def only(tables: IntegerTables, *names: str) -> IntegerTables:
     """The tables with all errors but the named ones zero."""
     errors = ("bank", "chips", "residual", "read", "total", "gauss", "offset")
-    assert set(names) <= set(errors)
+    assert set(names) <= {*errors, "cells"}
+    cells = tables.cells
+    if "cells" not in names:
+        cells = dataclasses.replace(cells, quantiles=torch.zeros_like(cells.quantiles))
     zeros: dict[str, Any] = {name: torch.zeros_like(getattr(tables, name)) for name in errors if name not in names}
-    return dataclasses.replace(tables, **zeros)
+    return dataclasses.replace(tables, cells=cells, **zeros)

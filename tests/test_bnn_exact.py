@@ -44,7 +44,8 @@ def chip_without_errors(model: NoiseModel | None, n: int) -> VirtualChip | None:
     if model != "ideal":
         zeros = {name: getattr(tables, name)[:, :1].expand(-1, n + 1) for name in ("bank", "chips")}
         by_sum = {name: getattr(tables, name)[:1].expand(n + 1, -1) for name in ("residual", "read", "total", "gauss")}
-        tables = dataclasses.replace(tables, **zeros, **by_sum)
+        cells = dataclasses.replace(tables.cells, gain=tables.cells.gain[:, :1].expand(-1, n + 1))
+        tables = dataclasses.replace(tables, cells=cells, **zeros, **by_sum)
     return VirtualChip(tables=tables, model=model, number=3)
 
 
@@ -73,7 +74,7 @@ def test_partial_sums_are_popcounts(
     assert np.array_equal(sums.numpy(), popcount_sums(x, weight))
     chip = chip_without_errors(model, n)
     errors = None if chip is None else chip.layer(1, groups=groups, channels=channels)
-    noisy = noisy_sums(sums, tensor(x), errors, Reads(images=torch.arange(batch)))
+    noisy = noisy_sums(sums, tensor(x), errors, Reads(images=torch.arange(batch)), tensor(weight))
     assert noisy.dtype == torch.int32
     assert np.array_equal(noisy.numpy(), UNIT * popcount_sums(x, weight))
 
@@ -133,7 +134,7 @@ def test_the_checks_above_can_see_an_error() -> None:
     sums = partial_sums(x, weight)
     for model in NOISE_MODELS[1:]:
         chip = VirtualChip(tables=TABLES, model=model, number=3)
-        noisy = noisy_sums(sums, x, chip.layer(0, groups=2, channels=9), Reads(images=torch.arange(20)))
+        noisy = noisy_sums(sums, x, chip.layer(0, groups=2, channels=9), Reads(images=torch.arange(20)), weight)
         assert float((noisy != UNIT * sums).double().mean()) > 0.9
 
 

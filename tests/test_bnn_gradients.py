@@ -21,9 +21,9 @@ Floats = NDArray[np.float64]
 BATCH, GROUPS, N, CHANNELS = 6, 3, 16, 10
 
 
-@pytest.fixture(params=[False, True], ids=["clean", "noisy"])
+@pytest.fixture(params=[None, "column", "cell"])
 def chip(request: pytest.FixtureRequest) -> VirtualChip | None:
-    return VirtualChip(tables=make_tables(n_used=N), model="column", number=2) if request.param else None
+    return VirtualChip(tables=make_tables(n_used=N), model=request.param, number=2) if request.param else None
 
 
 def inputs(zeros: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -41,7 +41,7 @@ def sums(x: Tensor, weight: Tensor, chip: VirtualChip | None, reads: Reads) -> F
     """S + error, in S."""
     errors = None if chip is None else chip.layer(0, groups=GROUPS, channels=CHANNELS)
     with torch.no_grad():
-        return noisy_sums(partial_sums(x, weight), x, errors, reads).double().numpy() / UNIT
+        return noisy_sums(partial_sums(x, weight), x, errors, reads, weight).double().numpy() / UNIT
 
 
 def as_numpy(tensor: Tensor | None) -> Floats:

@@ -41,7 +41,7 @@ def test_key_is_folded_as_the_layout_says() -> None:
 
 
 def test_purposes_are_numbered_apart() -> None:
-    assert len({int(purpose) for purpose in Purpose}) == len(Purpose) == 5
+    assert len({int(purpose) for purpose in Purpose}) == len(Purpose) == 6
 
 
 # --- columns ---

@@ -115,6 +115,17 @@ def test_rows_of_an_evaluation(run: Path, capsys: pytest.CaptureFixture[str], tm
     assert "do not last, so there is nothing to trim" in capsys.readouterr().err
 
 
+def test_cells_train_and_judge(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--lut", "package:8t-64", "--chips", "2", "--hidden", "1", "--width", "64", "--epochs", "1"]
+    trained = parsed(["train", "--noise", "cell", "--out", str(tmp_path / "run"), "--json", *arguments], capsys)
+    assert trained["recipe"]["noise"] == "cell"
+    checkpoint = ["evaluate", str(run / "aware.safetensors"), "--chips", "2", "--json"]
+    judged = parsed([*checkpoint, "--noise", "cell", "--recalibrate", "--calibration-images", "64"], capsys)
+    assert judged["noise"] == "cell"
+    assert len({tuple(row["predictions_sha256"]) for row in judged["rows"]}) == 4
+    assert judged["predictions_sha256"] != parsed(checkpoint, capsys)["predictions_sha256"]
+
+
 def test_a_report_prints_the_table(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert status(["report", str(run)]) == 0
     text = capsys.readouterr().out

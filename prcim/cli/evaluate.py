@@ -15,7 +15,7 @@ from prcim.cli.workers import usable_cores
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option("--lut", metavar="FILE", help="Error table: a file or package:NAME. [default: the checkpoint's own]")
 @data_option
-@click.option("--noise", default="column", show_default=True, help="ideal, mean, gaussian, iid or column.")
+@click.option("--noise", default="column", show_default=True, help="ideal, mean, gaussian, iid, column or cell.")
 @click.option("--chips", type=click.IntRange(1, 100_000), default=20, show_default=True, help="Virtual chips.")
 @click.option("--batch-size", type=click.IntRange(1), default=500, show_default=True, help="Images at a time.")
 @click.option(

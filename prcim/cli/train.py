@@ -27,7 +27,7 @@ MILDER = ("8t-64-wl45", "8t-64-wl60")
 @click.option("--model", default="mlp", show_default=True, help="Network: mlp, convnet, vgg9 or resnet18.")
 @click.option("--dataset", default="digits", show_default=True, help="Data set: digits, mnist or cifar10.")
 @data_option
-@click.option("--noise", default="column", show_default=True, help="Errors in training: gaussian, iid or column.")
+@click.option("--noise", default="column", show_default=True, help="Errors in training: gaussian, iid, column or cell.")
 @click.option(
     "--readout", type=click.Choice(["majority", "adc"]), default="majority", show_default=True, help="Read-out."
 )

@@ -1,0 +1,102 @@
+"""Errors of the single cells of a layer's columns on one chip."""
+
+from typing import final
+
+import torch
+from torch import Tensor
+
+from prcim.bnn.cell_table import CELL_BITS, GAIN_BITS, CellTable
+from prcim.bnn.keys import cell_draws
+from prcim.errors import InputError
+
+#: Errors of columns are in units of 2^-6 of the partial sum.
+_UNIT_BITS = 6
+
+
+@final
+class CellErrors:
+    """Two lasting errors for each weight of each column; which of them acts hangs on the weight and its input.
+
+    On one bit line a weight has twin cells of which the one that stores 1 conducts, when weight times input is +1: a
+    weight of +1 lets the first twin act, one of -1 the second. On two lines weight times input chooses the side that
+    conducts: at +1 the first error acts, at -1 the second, with the opposite sign. So a weight that flips meets the
+    other cell, and the first again when it flips back.
+
+    All arithmetic is on integers, of which float32 holds every sum exactly, whatever the order; a column's error is
+    rounded once, to the nearest 2^-6 of the partial sum, upwards at a tie.
+
+    Args:
+        table: the errors, and what of them reaches the sum.
+        key: of the chip's stream CELL for the layer.
+        groups, channels, rows: the columns, and the rows in use of each.
+        die_gain: what the errors of cells count on the chip's die.
+    """
+
+    def __init__(
+        self, *, table: CellTable, key: tuple[int, int], groups: int, channels: int, rows: int, die_gain: float = 1.0
+    ) -> None:
+        quantiles = table.quantiles.to(torch.int16)
+        draws = cell_draws(key, groups=groups, channels=channels, rows=rows)
+        #: In units of 2^-bits, int16, shape (2, O, G, n).
+        self.twins = quantiles[draws.long() >> (16 - CELL_BITS)]
+        self._gain = table.scaled(die_gain).gain.to(torch.int64)
+        self._differential, self._shift = table.differential, GAIN_BITS + table.bits - _UNIT_BITS
+
+    def sums(self, x: Tensor, weight: Tensor, n_on: Tensor) -> Tensor:
+        """Errors of partial sums, by products of the inputs with the weights times their errors.
+
+        Args:
+            x: +-1, shape (..., G, n).
+            weight: +-1, shape (O, G, n).
+            n_on: conducting cells of each sum, int64, shape (..., G, O).
+
+        Returns:
+            int32 in units of 2^-6 of the partial sum, shape of `n_on`.
+
+        Raises:
+            InputError: these are the errors of other columns.
+        """
+        if weight.shape != self.twins.shape[1:]:
+            raise InputError(
+                f"columns of {tuple(weight.shape)} outputs, groups and rows, but errors of cells of"
+                f" {tuple(self.twins.shape[1:])}; make the errors for this layer with chip.layer"
+            )
+        flat, flat_on = x.flatten(0, -3), n_on.flatten(0, -3)
+
+        def product(errors: Tensor, sign: int) -> Tensor:
+            """Twice the sum of the errors of cells whose weight times input has a sign."""
+            with torch.autocast(x.device.type, enabled=False):
+                wide = errors.to(torch.promote_types(x.dtype, torch.float32))
+                found = torch.einsum("bgn,ogn->bgo", flat.to(wide.dtype), sign * weight.to(wide.dtype) * wide)
+                return (found + wide.sum(-1).t()).to(torch.int64)
+
+        first, second = self._acting(weight)
+        error = self._rounded(product(first, 1), None if second is None else product(second, -1), flat_on)
+        return error.reshape(n_on.shape)
+
+    def of_words(self, conducting: Tensor, weight: Tensor) -> Tensor:
+        """Errors of one read in which every column has a word of its own on its rows.
+
+        Args:
+            conducting: which cells conduct, bool, shape (O, G, n).
+            weight: +-1, shape (O, G, n).
+
+        Returns:
+            As `sums`, shape (G, O).
+        """
+        first, second = self._acting(weight)
+        on = 2 * torch.where(conducting, first, 0).sum(-1, dtype=torch.int64).t()
+        rest = None if second is None else 2 * torch.where(conducting, 0, second).sum(-1, dtype=torch.int64).t()
+        return self._rounded(on, rest, conducting.sum(-1).t())
+
+    def _acting(self, weight: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The errors that act when weight times input is +1, and when it is -1."""
+        first, second = self.twins.to(weight.device)
+        return (first, second) if self._differential else (torch.where(weight > 0, first, second), None)
+
+    def _rounded(self, on: Tensor, rest: Tensor | None, n_on: Tensor) -> Tensor:
+        gain = self._gain.to(n_on.device)
+        error = gain[0][n_on] * on
+        if rest is not None:
+            error += gain[1][n_on] * rest
+        return (error + (1 << (self._shift - 1)) >> self._shift).to(torch.int32)
