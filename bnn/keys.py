@@ -12,13 +12,14 @@ purpose  word 0                          word 1               word 2            
 CHIP     die of the half, from 0         0                    0                   0
 COLUMN   group * blocks + channel // 8   0                    0                   0
 OFFSET   same                            comparator           0                   0
-RESIDUAL same                            digest, low half     digest, high half   0
-READ     same                            position             image               read
 CELL     same                            row of the column    twin, 0 or 1        0
+RESIDUAL group * wide + channel // 16    digest, low half     digest, high half   0
+READ     same                            position             image               read
 ======== =============================== ==================== =================== ==============
 
-with `blocks = ceil(channels / 8)`; number `channel % 8` of the eight 16-bit draws belongs to the channel. The digest
-is that of the group's input word (see `digest`): on one chip, equal inputs to a column give equal draws. Of a weight's
+with `blocks = ceil(channels / 8)`; number `channel % 8` of the eight 16-bit draws belongs to the channel. What is drawn
+for every partial sum takes 8 bits: `wide = ceil(channels / 16)`, and number `channel % 16` of sixteen. The digest is
+that of the group's input word (see `digest`): on one chip, equal inputs to a column give equal draws. Of a weight's
 two cells twin 0 is the one that acts for a weight of +1 (one bit line) or while weight times input is +1 (two lines).
 
 For CHIP the key's chip is the round, number // dies of the half, and the chip's die is the one whose word 0 is in
@@ -28,11 +29,11 @@ Worked example, the COLUMN draw of (group 1, channel 10) in a layer of 2 groups 
 
     >>> key = make_key(seed=1, purpose=Purpose.COLUMN, chip=5, layer=0)
     >>> [f"{word:08x}" for word in key]
-    ['18530129', 'ab526a9c']
+    ['4875cfd6', '23d43b68']
     >>> [f"{word:08x}" for word in philox((1 * 2 + 10 // 8, 0, 0, 0), key)]
-    ['fe2ae12c', '659bddbb', 'eb821bf5', '80c19ee4']
+    ['f73cae7c', '8ec8e4e9', '275cceb2', '15f5d6a3']
     >>> hex(column_draws(key, groups=2, channels=16)[1, 10])
-    '0xddbb'
+    '0xe4e9'
 """
 
 from enum import IntEnum
@@ -62,14 +63,14 @@ def make_key(*, seed: int, purpose: Purpose, chip: int = 0, layer: int = 0, step
     return key
 
 
-def column_blocks(*, groups: int, channels: int) -> Tensor:
-    """Word 0 of a counter for every group and block of eight channels, int64, shape (groups, ceil(channels / 8))."""
-    blocks = -(-channels // 8)
+def column_blocks(*, groups: int, channels: int, each: int = 8) -> Tensor:
+    """Word 0 of a counter for every group and block of `each` channels, int64, shape (groups, blocks)."""
+    blocks = -(-channels // each)
     return torch.arange(groups * blocks, dtype=torch.int64).reshape(groups, blocks)
 
 
 def per_channel(draws: Tensor, channels: int) -> Tensor:
-    """Draws of shape (..., blocks, 8) as one for each channel, shape (..., channels)."""
+    """Draws of shape (..., blocks, each) as one for each channel, shape (..., channels)."""
     return draws.flatten(-2)[..., :channels]
 
 

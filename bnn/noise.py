@@ -8,8 +8,8 @@ from torch import Tensor
 
 from prcim.bnn.cell_errors import CellErrors
 from prcim.bnn.keys import Purpose, column_blocks, column_draws, digest, make_key, per_channel
-from prcim.bnn.philox import draws16, philox
-from prcim.bnn.tables import OFFSET_BITS, RESIDUAL_BITS, IntegerTables
+from prcim.bnn.philox import draws8, philox
+from prcim.bnn.tables import OFFSET_BITS, IntegerTables
 from prcim.errors import InputError
 
 NoiseModel = Literal["ideal", "mean", "gaussian", "iid", "column", "cell"]
@@ -117,7 +117,7 @@ class ErrorTerms:
     """What a layer's errors are made of: those of a read are added from all terms that are not empty.
 
     Attributes:
-        fresh, residual: by K and the top 8 bits of a READ or a RESIDUAL draw, shape (n_used + 1, 256).
+        fresh, residual: by K and a READ or a RESIDUAL draw, shape (n_used + 1, 256).
         curves: over K, shape (curves, n_used + 1).
         column: the curve of each column, int64, shape (groups, channels); empty: the first one of all columns.
         offsets: of comparators, in place of a lower threshold, int32, shape (comparators, groups, channels).
@@ -219,22 +219,19 @@ class LayerErrors:
         if not len(terms.fresh):
             return error
         zero = torch.zeros((), dtype=torch.int64)
-        blocks = column_blocks(groups=self._groups, channels=self._channels)
+        blocks = column_blocks(groups=self._groups, channels=self._channels, each=16)
         if n_on.dim() == 4:
             positions = torch.arange(position, position + n_on.shape[1])[:, None, None]
             images = reads.images[:, None, None, None]
         else:
             positions, images = zero + position, reads.images[:, None, None]
         counter = (blocks, positions, images, zero + reads.read)
-        error += terms.fresh[n_on, self._top(draws16(counter, terms.keys[:2]))]
+        error += terms.fresh[n_on, per_channel(draws8(counter, terms.keys[:2]), self._channels)]
         if len(terms.residual):
             low, high = digest(inputs)
             counter = (blocks, low[..., None], high[..., None], zero)
-            error += terms.residual[n_on, self._top(draws16(counter, terms.keys[2:]))]
+            error += terms.residual[n_on, per_channel(draws8(counter, terms.keys[2:]), self._channels)]
         return error
-
-    def _top(self, draws: Tensor) -> Tensor:
-        return per_channel(draws, self._channels) >> (16 - RESIDUAL_BITS)
 
 
 def _times(errors: Tensor, gain: float) -> Tensor:

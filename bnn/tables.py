@@ -17,8 +17,7 @@ from prcim.errors import InputError
 
 #: Errors are kept in units of 2^-6 of the partial sum.
 UNIT = 64
-#: Draws have 16 bits; residual and read errors are looked up by the top 8, offsets by the top 10.
-RESIDUAL_BITS = 8
+#: Offsets are looked up by the top bits of a draw of 16.
 OFFSET_BITS = 10
 
 

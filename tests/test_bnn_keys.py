@@ -60,11 +60,11 @@ def test_column_draw_is_where_the_layout_says(groups: int, channels: int) -> Non
 
 
 @LAWS
-@given(groups=st.integers(1, 9), channels=st.integers(1, 99))
-def test_blocks_are_counted_without_gap(groups: int, channels: int) -> None:
-    blocks = column_blocks(groups=groups, channels=channels)
+@given(groups=st.integers(1, 9), channels=st.integers(1, 99), each=st.sampled_from([8, 16]))
+def test_blocks_are_counted_without_gap(groups: int, channels: int, each: int) -> None:
+    blocks = column_blocks(groups=groups, channels=channels, each=each)
     assert blocks.shape[0] == groups
-    assert 0 <= blocks.shape[1] * 8 - channels < 8
+    assert 0 <= blocks.shape[1] * each - channels < each
     assert blocks.flatten().tolist() == list(range(blocks.numel()))
 
 

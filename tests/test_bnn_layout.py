@@ -18,23 +18,22 @@ X, IMAGES = torch.randint(0, 2, (40, 3, N), generator=torch.Generator().manual_s
 
 @pytest.mark.parametrize(("model", "name"), [("column", "residual"), ("column", "read"), ("iid", "total")])
 def test_draw_is_where_the_layout_of_counters_says(model: NoiseModel, name: str) -> None:
-    """Key, counter, lane, and the top eight bits."""
+    """Key, counter, and the byte of the words."""
     change: dict[str, Any] = {name: torch.arange(256, dtype=torch.int32).expand(N + 1, -1)}
     tables = dataclasses.replace(only(TABLES), **change)
     made = VirtualChip(tables=tables, model=model, number=7, seed=2**35 + 1)
-    layer = made.layer(4, groups=3, channels=11)
-    n_on = torch.zeros(40, 3, 11, dtype=torch.int64)
+    layer = made.layer(4, groups=3, channels=19)
+    n_on = torch.zeros(40, 3, 19, dtype=torch.int64)
     found = layer(n_on, X, Reads(images=IMAGES, read=2), position=9)
     purpose = Purpose.RESIDUAL if name == "residual" else Purpose.READ
     key = make_key(seed=2**35 + 1, purpose=purpose, chip=7, layer=4)
     low, high = digest(X)
-    for image, group, channel in [(0, 0, 0), (3, 1, 7), (17, 2, 8), (39, 2, 10)]:
+    for image, group, channel in [(0, 0, 0), (3, 1, 7), (17, 2, 16), (39, 2, 18)]:
         words = (9, int(IMAGES[image]), 2)
         if name == "residual":
             words = (int(low[image, group]), int(high[image, group]), 0)
-        word = philox((group * 2 + channel // 8, *words), key)[channel % 8 // 2]
-        draw = word >> 16 if channel % 2 else word & 0xFFFF
-        assert found[image, group, channel] == draw >> 8
+        word = philox((group * 2 + channel // 16, *words), key)[channel % 16 // 4]
+        assert found[image, group, channel] == word.to_bytes(4, "little")[channel % 4]
 
 
 @pytest.mark.parametrize("half", ["train", "evaluate"])

@@ -1,6 +1,6 @@
 """The loops: columns of packed bits with their errors and read-outs, in the integers of `prcim.bnn.column_sum`.
 
-A part of 8 * NB output channels is computed at a time, in the order of `packing.to_lanes`, so that each step is a loop
+A part of 16 * NB output channels is computed at a time, in the order of `packing.to_lanes`, so that each step is a loop
 over neighbouring numbers. Integers are cast at each step: Numba would go on in 64 bits, at half the speed.
 """
 
@@ -38,8 +38,8 @@ def _ones(context: Any, word: Any) -> Any:
 
 
 @inlined
-def _philox(a: Any, b: Any, c: Any, d: Any, k0: Any, k1: Any) -> Any:
-    for _ in range(10):
+def philox_words(a: Any, b: Any, c: Any, d: Any, k0: Any, k1: Any) -> Any:
+    for _ in range(7):
         p0, p1 = (a & _LOW) * _M0, (c & _LOW) * _M1
         a, b, c, d = (p1 >> _HALF) ^ b ^ k0, p1, (p0 >> _HALF) ^ d ^ k1, p0
         k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
@@ -47,13 +47,12 @@ def _philox(a: Any, b: Any, c: Any, d: Any, k0: Any, k1: Any) -> Any:
 
 
 @inlined
-def _low(k: Any, word: Any) -> Any:
-    return u32(u32(k << u32(8)) | u32(u32(word >> u32(8)) & u32(255)))
-
-
-@inlined
-def _high(k: Any, word: Any) -> Any:
-    return u32(u32(k << u32(8)) | u32(word >> u32(24)))
+def _indices(s: Indices, counts: int, to: int, step: int, word: Any) -> None:
+    """Where to look up errors of four channels: K on top of one byte of a word each."""
+    s[to] = u32(u32(s[counts] << u32(8)) | u32(word & u32(255)))
+    s[to + step] = u32(u32(s[counts + step] << u32(8)) | u32(u32(word >> u32(8)) & u32(255)))
+    s[to + 2 * step] = u32(u32(s[counts + 2 * step] << u32(8)) | u32(u32(word >> u32(16)) & u32(255)))
+    s[to + 3 * step] = u32(u32(s[counts + 3 * step] << u32(8)) | u32(word >> u32(24)))
 
 
 @compiled
@@ -69,11 +68,11 @@ def _sums(
         z: what is found, by position from `start`.
         start, stop: which positions.
         g, rows, base, below: the group; its weights, curves and thresholds.
-        first: counter of the part's first eight channels.
+        first: counter of the part's first sixteen channels.
         words, n, fresh, residual, curves, counters, patterns, keys, lanes: as for `read_out`.
     """
     nb = len(lanes)
-    size = 8 * nb
+    size = 16 * nb
     i1, i2, i3 = size, 2 * size, 3 * size
     # Each step is a loop of its own, so that it becomes one of vector instructions; look-ups, which do not, share one.
     for t in range(stop - start):
@@ -88,19 +87,19 @@ def _sums(
         if len(fresh):
             c1, c2, c3, k0, k1 = counters[m, 0], counters[m, 1], counters[m, 2], keys[0, 0], keys[0, 1]
             for j in range(nb):
-                w0, w1, w2, w3 = _philox(u64(first + j), c1, c2, c3, k0, k1)
-                s[i1 + j], s[i1 + nb + j] = _low(s[j], w0), _high(s[nb + j], w0)
-                s[i1 + 2 * nb + j], s[i1 + 3 * nb + j] = _low(s[2 * nb + j], w1), _high(s[3 * nb + j], w1)
-                s[i1 + 4 * nb + j], s[i1 + 5 * nb + j] = _low(s[4 * nb + j], w2), _high(s[5 * nb + j], w2)
-                s[i1 + 6 * nb + j], s[i1 + 7 * nb + j] = _low(s[6 * nb + j], w3), _high(s[7 * nb + j], w3)
+                w0, w1, w2, w3 = philox_words(u64(first + j), c1, c2, c3, k0, k1)
+                _indices(s, j, i1 + j, nb, w0)
+                _indices(s, 4 * nb + j, i1 + 4 * nb + j, nb, w1)
+                _indices(s, 8 * nb + j, i1 + 8 * nb + j, nb, w2)
+                _indices(s, 12 * nb + j, i1 + 12 * nb + j, nb, w3)
         if len(residual):
             c1, c2, k0, k1 = patterns[0, m, g], patterns[1, m, g], keys[1, 0], keys[1, 1]
             for j in range(nb):
-                w0, w1, w2, w3 = _philox(u64(first + j), c1, c2, u64(0), k0, k1)
-                s[i2 + j], s[i2 + nb + j] = _low(s[j], w0), _high(s[nb + j], w0)
-                s[i2 + 2 * nb + j], s[i2 + 3 * nb + j] = _low(s[2 * nb + j], w1), _high(s[3 * nb + j], w1)
-                s[i2 + 4 * nb + j], s[i2 + 5 * nb + j] = _low(s[4 * nb + j], w2), _high(s[5 * nb + j], w2)
-                s[i2 + 6 * nb + j], s[i2 + 7 * nb + j] = _low(s[6 * nb + j], w3), _high(s[7 * nb + j], w3)
+                w0, w1, w2, w3 = philox_words(u64(first + j), c1, c2, u64(0), k0, k1)
+                _indices(s, j, i2 + j, nb, w0)
+                _indices(s, 4 * nb + j, i2 + 4 * nb + j, nb, w1)
+                _indices(s, 8 * nb + j, i2 + 8 * nb + j, nb, w2)
+                _indices(s, 12 * nb + j, i2 + 12 * nb + j, nb, w3)
         if len(curves):
             for j in range(size):
                 s[i3 + j] = u32(base[j] + s[j])
@@ -131,12 +130,12 @@ def read_out(
 
     Args:
         words: inputs (M, G, W).
-        weights: (G, parts, W, 8 NB).
+        weights: (G, parts, W, 16 NB).
         n: inputs of a column.
         tables: errors by K and READ draw, by K and RESIDUAL draw, and curves over K, flat; those not used are empty.
-        base: where the curve of each column begins, (G, parts, 8 NB).
-        below: threshold + 64 n of each column, its offset taken off, (G, parts, 8 NB).
-        comparators: of a flash converter, thresholds from the first one on, (count, G, parts, 8 NB).
+        base: where the curve of each column begins, (G, parts, 16 NB).
+        below: threshold + 64 n of each column, its offset taken off, (G, parts, 16 NB).
+        comparators: of a flash converter, thresholds from the first one on, (count, G, parts, 16 NB).
         counters: position, image and read of each input, (M, 3).
         patterns: digests, (2, M, G); without residual they are not read.
         keys: of READ and RESIDUAL, (2, 2).
@@ -151,9 +150,9 @@ def read_out(
     parts = weights.shape[1]
     fresh, residual, curves = tables
     nb = len(lanes)
-    size = 8 * nb
+    size = 16 * nb
     outputs = totals.shape[1]
-    blocks = (outputs + 7) // 8
+    blocks = (outputs + 15) // 16
     s = np.empty(4 * size, np.uint32)
     z = np.empty((TILE, size), np.int32)
     sums = np.empty((TILE, size), np.int32)
@@ -190,8 +189,8 @@ def read_out(
                             sums[t, j] = i32(sums[t, j] + (i32(1) if z[t, j] >= threshold[j] else i32(0)))
         for m in range(start, stop):
             for j in range(nb):
-                for k in range(8):
-                    o = part * 8 * nb + 8 * j + k
+                for k in range(16):
+                    o = part * size + 16 * j + k
                     if o < outputs:
                         totals[m, o] = f32(sums[m - start, k * nb + j])
 
@@ -217,8 +216,8 @@ def gradients(
     fresh, residual, curves = tables
     groups, outputs = leaving.shape[1:]
     nb = len(lanes)
-    size = 8 * nb
-    blocks = (outputs + 7) // 8
+    size = 16 * nb
+    blocks = (outputs + 15) // 16
     s = np.empty(4 * size, np.uint32)
     z = np.empty((TILE, size), np.int32)
     most = i32(len(slope) - 1)
@@ -232,8 +231,8 @@ def gradients(
                 )  # fmt: skip
                 for m in range(start, stop):
                     for j in range(nb):
-                        for k in range(8):
-                            o = part * size + 8 * j + k
+                        for k in range(16):
+                            o = part * size + 16 * j + k
                             if o < outputs:
                                 value = z[m - start, k * nb + j]
                                 grad = arriving[m, o]
@@ -256,8 +255,8 @@ def moments(
     parts = weights.shape[1]
     fresh, residual, curves = tables
     nb = len(lanes)
-    size = 8 * nb
-    blocks = (outputs + 7) // 8
+    size = 16 * nb
+    blocks = (outputs + 15) // 16
     s = np.empty(4 * size, np.uint32)
     z = np.empty((TILE, size), np.int32)
     total, square = np.empty(size, np.int64), np.empty(size, np.int64)
@@ -276,7 +275,7 @@ def moments(
                     total[j] += value
                     square[j] += value * value
         for j in range(size):
-            o = part * size + 8 * (j % nb) + j // nb
+            o = part * size + 16 * (j % nb) + j // nb
             if o < outputs:
                 found[0, g, o], found[1, g, o] = total[j], square[j]
 
@@ -299,8 +298,8 @@ def clipped(
     parts = weights.shape[1]
     fresh, residual, curves = tables
     nb = len(lanes)
-    size = 8 * nb
-    blocks = (outputs + 7) // 8
+    size = 16 * nb
+    blocks = (outputs + 15) // 16
     s = np.empty(4 * size, np.uint32)
     z = np.empty((TILE, size), np.int32)
     most = np.empty(size, np.int32)
@@ -323,7 +322,7 @@ def clipped(
                 continue
             for t in range(stop - start):
                 for j in range(size):
-                    o = part * size + 8 * (j % nb) + j // nb
+                    o = part * size + 16 * (j % nb) + j // nb
                     if o < outputs and not -reach <= z[t, j] < reach:
                         if count == len(found):
                             return count + 1
@@ -343,5 +342,5 @@ def digests(words: Words, patterns: Words, first: int, last: int) -> None:
     for v in range(count):
         for r in range((last - first) * groups):
             word = rows[r, v]
-            a, b, _, _ = _philox(word, word >> _HALF, low[r], high[r], u64(0), u64(0))
+            a, b, _, _ = philox_words(word, word >> _HALF, low[r], high[r], u64(0), u64(0))
             low[r], high[r] = u64(a), u64(b)

@@ -100,20 +100,20 @@ def words_for(count: int) -> int:
 
 
 def to_lanes(values: NDArray[Any], blocks: int) -> NDArray[Any]:
-    """Channels in the order in which they are computed: (..., O) -> (..., parts, 8 * blocks), zeros for what is left.
+    """Channels in the order in which they are computed: (..., O) -> (..., parts, 16 * blocks), zeros for what is left.
 
-    One call of the generator serves eight neighbouring channels, so a part of 8 * `blocks` channels has the first of
-    each eight side by side, then the second of each, and so on.
+    One call of the generator serves sixteen neighbouring channels, so a part of 16 * `blocks` channels has the first of
+    each sixteen side by side, then the second of each, and so on.
 
     Example:
-        >>> to_lanes(np.arange(17), 2)
-        array([[ 0,  8,  1,  9,  2, 10,  3, 11,  4, 12,  5, 13,  6, 14,  7, 15],
-               [16,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0]])
+        >>> to_lanes(np.arange(33), 2)[:, :8]
+        array([[ 0, 16,  1, 17,  2, 18,  3, 19],
+               [32,  0,  0,  0,  0,  0,  0,  0]])
     """
-    size = 8 * blocks
+    size = 16 * blocks
     *leading, channels = values.shape
     parts = -(-channels // size)
     padded = np.zeros((*leading, parts * size), values.dtype)
     padded[..., :channels] = values
-    lanes = padded.reshape(*leading, parts, blocks, 8).swapaxes(-1, -2)
+    lanes = padded.reshape(*leading, parts, blocks, 16).swapaxes(-1, -2)
     return np.ascontiguousarray(lanes).reshape(*leading, parts, size)

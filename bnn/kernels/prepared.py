@@ -89,7 +89,7 @@ class Prepared:
         self._layout, self.outputs = layout, outputs
         self.shape = output_shape(x, weight, layout.stride)
         self.n = weight[0].numel() // groups
-        blocks = 16 if -(-outputs // 128) * 96 <= outputs else 4
+        blocks = 8 if -(-outputs // 128) * 96 <= outputs else 2
         self._lanes = (0,) * blocks
         self.words = _words(x, weight, groups, layout.stride, self.shape)
         count = len(self.words)
