@@ -1,10 +1,13 @@
 """Binarization: a sign forward, another slope backward."""
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+
+#: What stands for the gradient of a comparator's bit: see `vote_slope`.
+Gradient = Literal["smoothed", "straight"]
 
 
 class _Sign(torch.autograd.Function):
@@ -36,6 +39,25 @@ def sign(x: Tensor) -> Tensor:
 def expected_sign_slope(z: Tensor, width: float) -> Tensor:
     """Slope of E[sign(z + noise)] for normal noise of standard deviation `width`: 2 phi(z / width) / width."""
     return (2 / (width * math.sqrt(2 * math.pi))) * torch.exp(-0.5 * (z / width) ** 2)
+
+
+def vote_slope(z: Tensor, width: float, gradient: Gradient) -> Tensor:
+    """Slope that stands for that of sign(z) where z spreads by `width`.
+
+    Args:
+        z: sums less their thresholds.
+        width: their spread.
+        gradient: "smoothed", that of the expected sign when z has noise of this width (`expected_sign_slope`);
+            "straight", that of the hard tanh of z / width: a bit passes what arrives, in units of the width, where
+            |z| <= width, and nothing elsewhere. Both rise by 2 in all, as the sign does.
+
+    Example:
+        >>> vote_slope(torch.tensor([-4.5, -4.0, 0.0, 4.0, 4.5]), 4.0, "straight").tolist()
+        [0.0, 0.25, 0.25, 0.25, 0.0]
+    """
+    if gradient == "smoothed":
+        return expected_sign_slope(z, width)
+    return (z.abs() <= width).to(z.dtype) / width
 
 
 def shifted(x: Tensor, bits: int) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from prcim.bnn.binarize import sign
+from prcim.bnn.binarize import Gradient, sign
 from prcim.bnn.chip import Chip
 from prcim.bnn.column_moments import column_moments
 from prcim.bnn.column_sum import code_sum, majority_sum, patches
@@ -70,6 +70,8 @@ class ColumnLayer(nn.Module):
         self.stride = 1
         # Training looks at errors of some images for mean and spread; what estimates norms on a chip, at all.
         self.sampled = True
+        # What a comparator's bit passes back in training.
+        self.gradient: Gradient = "smoothed"
         self.index, self.outputs, self.n_used, self.readout = index, shape[0], n_used, readout
         self.by_bias, self.pool, self.binary = thresholds == "bias", pool, binary
         inputs = torch.Size(shape[1:]).numel()
@@ -157,7 +159,7 @@ class ColumnLayer(nn.Module):
         else:
             threshold = threshold + extra
         x, weight, stride = self._with_constant(x, weight, constant)
-        return majority_sum(x, weight, threshold, errors, reads, stride=stride)
+        return majority_sum(x, weight, threshold, errors, reads, stride=stride, gradient=self.gradient)
 
     def moments(
         self, x: Tensor, chip: Chip | None, reads: Reads | None, *, padded: bool = False, sample: bool = False

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prcim.bnn.binarize import expected_sign_slope
+from prcim.bnn.binarize import Gradient, vote_slope
 from prcim.bnn.kernels.columns import CODE, FLASH, MAJORITY
 from prcim.bnn.kernels.fused import fused_sum, has_kernel
 from prcim.bnn.noise import LayerErrors, Reads
@@ -39,6 +39,7 @@ def majority_sum(
     reads: Reads | None,
     *,
     stride: int = 1,
+    gradient: Gradient = "smoothed",
     fused: bool = True,
 ) -> Tensor:
     """Votes of one-bit columns, added over the columns of each output.
@@ -50,19 +51,20 @@ def majority_sum(
         errors: of the layer's columns; none: there are no errors.
         reads: which images these are.
         stride: of a convolution.
+        gradient: what each vote passes back, as for `vote_slope` with a width of sqrt(n).
         fused: by the kernel where there is one for device and errors; else by `MajoritySum`, which gives the same.
 
     Returns:
         (B, O), or (B, O, H', W'); integers in the type of `x`.
     """
     groups = len(threshold)
-    if fused and has_kernel(x) and not has_cells(errors):
+    if fused and has_kernel(x) and not has_cells(errors) and gradient == "smoothed":
         return fused_sum(x, weight, threshold, errors, reads, mode=MAJORITY, groups=groups, stride=stride)
     x = _as_the_operator(x)
     columns = _cut_weight(weight, groups).to(x.dtype)
 
     def votes(part: Tensor, some: Reads | None) -> Tensor:
-        found: Tensor = MajoritySum.apply(part, columns, threshold, errors, some)  # type: ignore[no-untyped-call]
+        found: Tensor = MajoritySum.apply(part, columns, threshold, errors, some, gradient)  # type: ignore[no-untyped-call]
         return found
 
     return _by_portions(votes, x, weight, reads, groups, stride)
@@ -167,15 +169,22 @@ class MajoritySum(torch.autograd.Function):
     """Votes of one-bit columns, summed over the groups of an output.
 
     Forward: `sum_g sign(S + error - threshold)`, in integers. Backward: each vote's gradient is that of the sum, times
-    the slope of the expected sign at S + error with a width of sqrt(n), the spread of S itself. Errors are held there,
-    those of single cells too: it is the weights without errors that inputs and votes meet.
+    `vote_slope` at S + error with a width of sqrt(n), the spread of S itself. Errors are held there, those of single
+    cells too: it is the weights without errors that inputs and votes meet.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, threshold: Tensor, errors: LayerErrors | None, reads: Reads | None
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        threshold: Tensor,
+        errors: LayerErrors | None,
+        reads: Reads | None,
+        gradient: Gradient = "smoothed",
     ) -> Tensor:
         """Args: x (..., G, n), weight (O, G, n), both +-1; threshold (G, O), midway between sums. -> (..., O)."""
+        ctx.gradient = gradient
         z = noisy_sums(partial_sums(x, weight), x, errors, reads, weight) - threshold.to(torch.int32) * UNIT
         ctx.save_for_backward(x, weight, z)
         votes = torch.where(z >= 0, 1, -1).to(torch.int32).sum(-2)
@@ -185,10 +194,10 @@ class MajoritySum(torch.autograd.Function):
     def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of x, weight and threshold."""
         x, weight, z = ctx.saved_tensors
-        slope = expected_sign_slope(z.to(x.dtype) / UNIT, math.sqrt(x.shape[-1]))
+        slope = vote_slope(z.to(x.dtype) / UNIT, math.sqrt(x.shape[-1]), ctx.gradient)
         grad_mac = grad[0][..., None, :] * slope
         grad_x, grad_weight = _product_gradients(x, weight, grad_mac)
-        return grad_x, grad_weight, -grad_mac.flatten(0, -3).sum(0), None, None
+        return grad_x, grad_weight, -grad_mac.flatten(0, -3).sum(0), None, None, None
 
 
 class CodeSum(torch.autograd.Function):

@@ -49,6 +49,59 @@ def as_numpy(tensor: Tensor | None) -> Floats:
     return tensor.detach().double().numpy()
 
 
+def test_majority_passes_the_gradient_straight_within_its_window(chip: VirtualChip | None) -> None:
+    """Hard tanh of z / sqrt(n): each vote gets its output's gradient over sqrt(n), and exactly none beyond."""
+    x, weight, arriving = inputs(zeros=chip is None)
+    threshold = (2.0 * torch.arange(-15, 15).reshape(GROUPS, CHANNELS) + 1).requires_grad_()
+    with torch.no_grad():
+        threshold[0, 0], threshold[1, 1] = 201.0, -201.0
+    reads = Reads(images=torch.arange(BATCH))
+    errors = None if chip is None else chip.layer(0, groups=GROUPS, channels=CHANNELS)
+    votes: Tensor = MajoritySum.apply(x, weight, threshold, errors, reads, "straight")  # type: ignore[no-untyped-call]
+    votes.backward(arriving)
+
+    z = sums(x, weight, chip, reads) - as_numpy(threshold)
+    assert np.array_equal(as_numpy(votes), np.where(z >= 0, 1, -1).sum(1))
+    inside = np.abs(z) <= math.sqrt(N)
+    grad_z = as_numpy(arriving)[:, None] * inside / math.sqrt(N)
+    assert np.allclose(as_numpy(x.grad), np.einsum("bgo,ogn->bgn", grad_z, as_numpy(weight)), atol=1e-6)
+    assert np.allclose(as_numpy(weight.grad), np.einsum("bgo,bgn->ogn", grad_z, as_numpy(x)), atol=1e-6)
+    assert np.allclose(as_numpy(threshold.grad), -grad_z.sum(0), atol=1e-6)
+    nothing = np.asarray(~inside.any(axis=0))
+    assert nothing[0, 0]
+    assert nothing[1, 1]
+    assert not as_numpy(threshold.grad)[nothing].any()
+    assert not as_numpy(weight.grad)[nothing.T].any()
+    assert 0.1 < inside.mean() < 0.9
+
+
+def test_smoothed_gradient_is_the_slope_of_the_expected_votes() -> None:
+    """With normal noise of sqrt(n) on every sum, by differences of the votes' mean over 400,000 like noises."""
+    x, weight, arriving = inputs(zeros=False)
+    generator = torch.Generator().manual_seed(4)
+    threshold = (2.0 * torch.randint(-4, 4, (GROUPS, CHANNELS), generator=generator) + 1).requires_grad_()
+    votes: Tensor = MajoritySum.apply(x, weight, threshold, None, None)  # type: ignore[no-untyped-call]
+    votes.backward(arriving)
+    noise = np.sort(norm.ppf((np.arange(400_000) + 0.5) / 400_000)) * math.sqrt(N)
+
+    def expected(signs: Floats, weights: Floats, thresholds: Floats) -> float:
+        z = np.einsum("bgn,ogn->bgo", signs, weights) - thresholds
+        below = np.searchsorted(noise, -z) / len(noise)
+        return float((as_numpy(arriving)[:, None] * (1 - 2 * below)).sum())
+
+    start: dict[str, Floats] = {"signs": as_numpy(x), "weights": as_numpy(weight), "thresholds": as_numpy(threshold)}
+    for name, tensor in (("signs", x), ("weights", weight), ("thresholds", threshold)):
+        gradient = as_numpy(tensor.grad)
+        for place in ((0, 1, 2), (5, 2, 13), (3, 0, 7)):
+            index = (place[1], place[2] % CHANNELS) if name == "thresholds" else place
+            sides = []
+            for step in (0.2, -0.2):
+                moved = {key: value.copy() for key, value in start.items()}
+                moved[name][index] += step
+                sides.append(expected(**moved))
+            assert (sides[0] - sides[1]) / 0.4 == pytest.approx(gradient[index], rel=2e-3, abs=2e-4), (name, index)
+
+
 def test_majority_passes_the_slope_of_the_expected_sign(chip: VirtualChip | None) -> None:
     x, weight, arriving = inputs(zeros=chip is None)
     threshold = (2.0 * torch.arange(-15, 15).reshape(GROUPS, CHANNELS) + 1).requires_grad_()
