@@ -5,7 +5,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from prcim.bnn.cell_table import CELL_BITS, GAIN_BITS, CellTable
+from prcim.bnn.cell_table import GAIN_BITS, CellTable
 from prcim.bnn.keys import cell_draws
 from prcim.errors import InputError
 
@@ -38,7 +38,7 @@ class CellErrors:
         quantiles = table.quantiles.to(torch.int16)
         draws = cell_draws(key, groups=groups, channels=channels, rows=rows)
         #: In units of 2^-bits, int16, shape (2, O, G, n).
-        self.twins = quantiles[draws.long() >> (16 - CELL_BITS)]
+        self.twins = torch.stack([quantiles[twin.long()] for twin in draws])
         self._gain = table.scaled(die_gain).gain.to(torch.int64)
         self._differential, self._shift = table.differential, GAIN_BITS + table.bits - _UNIT_BITS
 

@@ -13,8 +13,6 @@ from torch import Tensor
 from prcim.characterize.lut.error_lut import ErrorLUT
 from prcim.errors import InputError
 
-#: Errors of cells are looked up by the top bits of a 16-bit draw.
-CELL_BITS = 8
 #: The largest error as an integer: 11 bits, which every format keeps that a matrix product may take its factors in.
 CELL_REACH = 2047
 #: Gains are in units of 2^-16.
@@ -40,7 +38,7 @@ class CellTable:
     more or less than a whole cell; then `cell_table` scales the gains by K so that the variance is the table's.
 
     Attributes:
-        quantiles: errors by the top 8 bits of a draw, relative to a cell's mean current, int32, units of 2^-bits, shape
+        quantiles: errors by draw, relative to a cell's mean current, int32, units of 2^-bits, shape
             (256,).
         bits: the unit; the largest error is 1024 to 2047 units, or less where a column has more than 8196 rows.
         gain: of the cells that conduct and of the others, int32, units of 2^-16, shape (2, n_used + 1).

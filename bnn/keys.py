@@ -12,15 +12,15 @@ purpose  word 0                          word 1               word 2            
 CHIP     die of the half, from 0         0                    0                   0
 COLUMN   group * blocks + channel // 8   0                    0                   0
 OFFSET   same                            comparator           0                   0
-CELL     same                            row of the column    twin, 0 or 1        0
 RESIDUAL group * wide + channel // 16    digest, low half     digest, high half   0
 READ     same                            position             image               read
+CELL     same                            row of the column    twin, 0 or 1        0
 ======== =============================== ==================== =================== ==============
 
 with `blocks = ceil(channels / 8)`; number `channel % 8` of the eight 16-bit draws belongs to the channel. What is drawn
-for every partial sum takes 8 bits: `wide = ceil(channels / 16)`, and number `channel % 16` of sixteen. The digest is
-that of the group's input word (see `digest`): on one chip, equal inputs to a column give equal draws. Of a weight's
-two cells twin 0 is the one that acts for a weight of +1 (one bit line) or while weight times input is +1 (two lines).
+for every partial sum or cell takes 8 bits: `wide = ceil(channels / 16)`, and number `channel % 16` of sixteen. The
+digest is that of the group's input word (see `digest`): on one chip, equal inputs to a column give equal draws. Of a
+weight's two cells twin 0 acts for a weight of +1 (one bit line), or while weight times input is +1 (two lines).
 
 For CHIP the key's chip is the round, number // dies of the half, and the chip's die is the one whose word 0 is in
 place number % dies when all are sorted.
@@ -41,7 +41,7 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
-from prcim.bnn.philox import draws16, philox
+from prcim.bnn.philox import draws8, draws16, philox
 
 
 class Purpose(IntEnum):
@@ -82,20 +82,20 @@ def column_draws(key: tuple[int, int], *, groups: int, channels: int, comparator
 
 
 def cell_draws(key: tuple[int, int], *, groups: int, channels: int, rows: int) -> Tensor:
-    """One 16-bit draw for each cell of every physical column.
+    """One 8-bit draw for each cell of every physical column.
 
     Args:
         key: of a stream CELL.
         groups, channels, rows: the columns, and the rows in use of each.
 
     Returns:
-        int32, shape (2 twins, channels, groups, rows).
+        uint8, shape (2 twins, channels, groups, rows).
     """
-    blocks = column_blocks(groups=groups, channels=channels)[:, None]
+    blocks = column_blocks(groups=groups, channels=channels, each=16)[:, None]
     row, zero = torch.arange(rows, dtype=torch.int64)[:, None], torch.zeros((), dtype=torch.int64)
     # Twin by twin: half of the memory.
-    twins = [draws16((blocks, row, zero + twin, zero), key) for twin in range(2)]
-    return torch.stack([per_channel(draws.to(torch.int32), channels).permute(2, 0, 1) for draws in twins])
+    twins = [draws8((blocks, row, zero + twin, zero), key).to(torch.uint8) for twin in range(2)]
+    return torch.stack([per_channel(draws, channels).permute(2, 0, 1) for draws in twins])
 
 
 def digest(inputs: Tensor) -> tuple[Tensor, Tensor]:

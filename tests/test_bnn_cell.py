@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.stats import chi2, norm
 from scipy.stats import f as fisher
-from scipy.stats import norm
 from tables import make_lut, make_tables, only, unit_gains
 from torch import Tensor
 
@@ -88,12 +88,11 @@ def test_errors_are_those_of_the_definition(lines: int) -> None:
     errors = errors_of(made, X[:4])
     key, table, die_gain = made.key(Purpose.CELL), tables.cells, tables.cell_gain[made.die]
     gain = [[round(float(g) * die_gain) for g in side] for side in table.gain.tolist()]
-    blocks = -(-CHANNELS // 8)
+    blocks = -(-CHANNELS // 16)
 
     def cell(group: int, channel: int, row: int, twin: int) -> int:
-        words = philox((group * blocks + channel // 8, row, twin, 0), key)
-        draw = words[channel % 8 // 2] >> 16 * (channel % 2) & 0xFFFF
-        return int(table.quantiles[draw >> 8])
+        words = philox((group * blocks + channel // 16, row, twin, 0), key)
+        return int(table.quantiles[words[channel % 16 // 4] >> 8 * (channel % 4) & 0xFF])
 
     found = []
     for b in range(4):
@@ -231,11 +230,17 @@ def test_chips_layers_seeds_and_halves_do_not_share_cells() -> None:
 
 
 def test_draws_are_one_for_each_cell() -> None:
-    draws = cell_draws((1, 2), groups=4, channels=13, rows=20)
-    assert draws.shape == (2, 13, 4, 20)
-    # Of 2080 draws in 65536 about 33 pairs are alike; 100 and more by chance once in 10^19 times.
-    assert 2080 - 100 < len(draws.unique()) <= 2080
-    assert torch.equal(cell_draws((1, 2), groups=4, channels=8, rows=9)[:, :, 0], draws[:, :8, 0, :9])
+    draws = cell_draws((1, 2), groups=4, channels=21, rows=50)
+    assert draws.shape == (2, 21, 4, 50)
+    # Any two lines of 50 draws are alike once in 10^120 times.
+    for axis in range(3):
+        lines = draws.movedim(axis, 0).flatten(1)
+        assert len(lines.unique(dim=0)) == len(lines)
+    # A chi-square of 255 degrees of freedom is in there but once in 10^6 times.
+    counts = torch.bincount(draws.flatten(), minlength=256)
+    square = float((counts - draws.numel() / 256).square().sum() / (draws.numel() / 256))
+    assert chi2.ppf(0.5e-6, 255) < square < chi2.isf(0.5e-6, 255)
+    assert torch.equal(cell_draws((1, 2), groups=4, channels=16, rows=9)[:, :, 0], draws[:, :16, 0, :9])
 
 
 def test_zero_quantiles_are_no_errors() -> None:
