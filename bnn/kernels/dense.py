@@ -33,7 +33,7 @@ def take_off(
         return
     position, group, output = columns.t()
     n = weight[0].numel() // layout.groups
-    row = group[:, None] * n + torch.arange(n)
+    row = group[:, None] * n + torch.arange(n, device=group.device)
     value = arriving[position, output][:, None]
     place: tuple[Tensor, ...]
     tap: tuple[Tensor, ...]

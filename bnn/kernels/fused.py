@@ -1,18 +1,25 @@
 """The operator `prcim::column_sum` for layers: their errors and reads as plain tensors and numbers."""
 
+import importlib.util
+
 import torch
 from torch import Tensor
 
 from prcim.bnn.kernels.columns import MAJORITY
-from prcim.bnn.kernels.operator import column_sum
-from prcim.bnn.kernels.prepared import Layout, Prepared
+from prcim.bnn.kernels.operator import column_sum, prepared
+from prcim.bnn.kernels.prepared import Layout
 from prcim.bnn.noise import LayerErrors, Reads
 from prcim.errors import InputError
 
+#: Whether GPUs have a kernel. Triton itself is imported when a tensor on one is met.
+HAS_TRITON = importlib.util.find_spec("triton") is not None
+
 
 def has_kernel(x: Tensor) -> bool:
-    """Whether there is a kernel for the tensor's device and type; double precision has none."""
-    return x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16, torch.float16)
+    """Whether there is a kernel for the tensor's device and type: not in double precision, on GPUs only with Triton."""
+    if x.dtype not in (torch.float32, torch.bfloat16, torch.float16):
+        return False
+    return x.device.type == "cpu" or (x.device.type == "cuda" and HAS_TRITON)
 
 
 def fused_sum(
@@ -47,8 +54,8 @@ def fused_sum(
             f"inputs {tuple(x.shape)} and weights {tuple(weight.shape)} cannot be cut into {groups} columns an output;"
             " both need the same channels, and their number times the window a multiple of the columns"
         )
-    terms, keys = _terms(len(x), (groups, len(weight)), n, errors, reads)
-    images = torch.zeros(len(x), dtype=torch.int64) if reads is None else reads.images
+    terms, keys = _terms(x, (groups, len(weight)), n, errors, reads)
+    images = _images(x, reads)
     layout = Layout(
         groups=groups,
         stride=stride,
@@ -72,20 +79,23 @@ def fused_moments(x: Tensor, weight: Tensor, errors: LayerErrors | None, reads: 
         errors, reads: as for `fused_sum`.
     """
     outputs, groups, n = weight.shape
-    terms, keys = _terms(len(x), (groups, outputs), n, errors, reads)
-    images = torch.zeros(len(x), dtype=torch.int64) if reads is None else reads.images
+    terms, keys = _terms(x, (groups, outputs), n, errors, reads)
     read = 0 if reads is None else reads.read
     layout = Layout(groups=groups, stride=1, mode=MAJORITY, bits=0, step=2, begin=0, read=read, keys=keys)
     places = x.reshape(len(x), -1, groups * n).permute(0, 2, 1)[..., None]
     columns = weight.reshape(outputs, -1, 1, 1)
-    return Prepared(places.float(), columns.float(), torch.zeros(0), *terms, images, layout).moments()
+    return prepared(places, columns, torch.zeros(0), *terms, _images(x, reads), layout).moments()
+
+
+def _images(x: Tensor, reads: Reads | None) -> Tensor:
+    return torch.zeros(len(x), dtype=torch.int64, device=x.device) if reads is None else reads.images.to(x.device)
 
 
 def _terms(
-    count: int, columns: tuple[int, int], n: int, errors: LayerErrors | None, reads: Reads | None
+    x: Tensor, columns: tuple[int, int], n: int, errors: LayerErrors | None, reads: Reads | None
 ) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[int, int, int, int]]:
-    """Tables and keys of the errors of some columns, empty if there are none."""
-    empty = torch.zeros(0, dtype=torch.int32)
+    """Tables and keys of the errors of some columns, on the device of x, empty if there are none."""
+    empty, count = torch.zeros(0, dtype=torch.int32, device=x.device), len(x)
     if errors is None or reads is None:
         return (empty, empty, empty, empty, empty), (0, 0, 0, 0)
     found = errors.terms
@@ -96,4 +106,15 @@ def _terms(
             f" {' x '.join(str(size) for size in errors.columns)} columns of {max(sizes) - 1} rows and"
             f" {len(reads.images)} images; make the errors for this layer with chip.layer"
         )
-    return (found.fresh, found.residual, found.curves, found.column, found.offsets), found.keys
+    tables = (_narrow(table, x.device) for table in (found.fresh, found.residual, found.curves))
+    fresh, residual, curves = (table.to(x.device) for table in tables)
+    return (fresh, residual, curves, found.column.to(x.device), found.offsets.to(x.device)), found.keys
+
+
+def _narrow(table: Tensor, device: torch.device) -> Tensor:
+    """A table that travels to another device in 16 bits if it fits: half of the cache to look it up in."""
+    limit = torch.iinfo(torch.int16)
+    # A graph must not depend on values.
+    if table.device.type == device.type or not table.numel() or torch.compiler.is_compiling():
+        return table
+    return table.to(torch.int16) if limit.min <= int(table.min()) and int(table.max()) <= limit.max else table

@@ -1,12 +1,13 @@
 """Columns as an operator of torch: what it returns, its gradients, and what it does under autocast.
 
 The operator is `prcim::column_sum`; its forward pass equals `prcim.bnn.column_sum.MajoritySum` and `CodeSum` bit for
-bit, its backward pass has their arithmetic. It runs on CPUs.
+bit, its backward pass has their arithmetic. It runs on CPUs, by `Prepared`, and on GPUs where Triton is, by
+`TritonColumns`.
 """
 
 import functools
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ from prcim.bnn.kernels.dense import product_gradients, take_off
 from prcim.bnn.kernels.prepared import Layout, Prepared, output_shape
 from prcim.bnn.windows import fold, patches
 
+if TYPE_CHECKING:
+    from prcim.bnn.kernels.triton_columns import TritonColumns
+
 #: Partial sums whose gradients are in memory at a time.
 AT_ONCE = 1 << 24
 #: Partial sums from which on it is worth to find out whether a converter clips at all.
@@ -26,16 +30,14 @@ CLIPPED_SHARE = 256
 _UNIT = 64
 
 
-@torch.library.custom_op("prcim::column_sum", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("prcim::column_sum", mutates_args=(), device_types=("cpu", "cuda"))
 def column_sum(
     x: Tensor, weight: Tensor, threshold: Tensor, fresh: Tensor, residual: Tensor, curves: Tensor, column: Tensor,
     offsets: Tensor, images: Tensor, layout: list[int],
 ) -> Tensor:  # fmt: skip
     """Read-outs of columns, added over the columns of each output; arguments as for `Prepared`."""
-    made = Prepared(
-        x.float(), weight.float(), threshold, fresh, residual, curves, column, offsets, images,
-        Layout.from_numbers(layout),
-    )  # fmt: skip
+    known = Layout.from_numbers(layout)
+    made = prepared(x, weight, threshold, fresh, residual, curves, column, offsets, images, known)
     return _channels_second(made.totals().to(x.dtype))
 
 
@@ -47,16 +49,14 @@ def _(
     return _channels_second(x.new_empty(output_shape(x, weight, Layout.from_numbers(layout).stride)))
 
 
-@torch.library.custom_op("prcim::column_sum_gradients", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("prcim::column_sum_gradients", mutates_args=(), device_types=("cpu", "cuda"))
 def column_sum_gradients(
     grad: Tensor, x: Tensor, weight: Tensor, threshold: Tensor, fresh: Tensor, residual: Tensor, curves: Tensor,
     column: Tensor, offsets: Tensor, images: Tensor, layout: list[int],
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Gradients of x, weight and threshold; partial sums are computed again, some images at a time."""
     known = Layout.from_numbers(layout)
-    made = Prepared(
-        x.float(), weight.float(), threshold, fresh, residual, curves, column, offsets, images, known
-    )  # fmt: skip
+    made = prepared(x, weight, threshold, fresh, residual, curves, column, offsets, images, known)
     arriving = (grad if grad.dim() == 2 else grad.permute(0, 2, 3, 1)).reshape(-1, len(weight)).float().contiguous()
     count = len(arriving) * len(weight) * known.groups
     if known.mode != MAJORITY and count > DENSE_FROM:
@@ -66,7 +66,7 @@ def column_sum_gradients(
             grads = product_gradients(grad.to(x.dtype), x, weight, known.stride)
             take_off(found, arriving.to(x.dtype), x, weight, known, *grads)
             return (*grads, torch.zeros_like(threshold))
-    slope = _slope(made.n) if known.mode == MAJORITY else torch.zeros(0)
+    slope = (_slope(made.n) if known.mode == MAJORITY else torch.zeros(0)).to(x.device)
     columns = _rows(weight).reshape(len(weight), known.groups, made.n).to(x.dtype)
     positions = math.prod(made.shape[1:-1])
     images_at_once = max(AT_ONCE // (known.groups * len(weight) * positions), 1)
@@ -112,6 +112,20 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
 column_sum.register_autograd(_backward, setup_context=_keep)
 # Sums of codes are integers that a narrow type would round.
 column_sum.register_autocast("cpu", torch.float32)
+column_sum.register_autocast("cuda", torch.float32)
+
+
+def prepared(
+    x: Tensor, weight: Tensor, threshold: Tensor, fresh: Tensor, residual: Tensor, curves: Tensor, column: Tensor,
+    offsets: Tensor, images: Tensor, layout: Layout,
+) -> "Prepared | TritonColumns":  # fmt: skip
+    """A layer as the loops for its device take it; arguments as for `Prepared`."""
+    tensors = (threshold, fresh, residual, curves, column, offsets, images)
+    if x.device.type == "cpu":
+        return Prepared(x.float(), weight.float(), *tensors, layout)
+    from prcim.bnn.kernels.triton_columns import TritonColumns
+
+    return TritonColumns(x, weight, *tensors, layout)
 
 
 def _rows(weight: Tensor) -> Tensor:
