@@ -2,10 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Literal, final, get_args
 
 import torch
 
+from prcim.bnn.binarize import Gradient
 from prcim.bnn.noise import NoiseModel
 from prcim.errors import InputError
 
@@ -29,6 +30,8 @@ class Recipe:
         augment: whether training images are shifted and mirrored.
         norms: by what norms normalize: "batch", the mini-batch on its chip, as fits a network whose norms will be
             estimated on every chip; "running", the mean over chips so far, as fits one whose norms will not.
+        gradient: what a comparator's bit passes back, "smoothed" or "straight", as for `vote_slope`. A converter always
+            passes what arrives, where it does not clip.
     """
 
     noise: NoiseModel = "column"
@@ -44,12 +47,15 @@ class Recipe:
     anneal: float = 0.0
     augment: bool = False
     norms: Literal["batch", "running"] = "batch"
+    gradient: Gradient = "smoothed"
 
     def __post_init__(self) -> None:
         if self.optimizer not in ("adam", "sgd"):
             raise InputError(f"there is no optimizer {self.optimizer!r}; there are adam and sgd")
         if self.norms not in ("batch", "running"):
             raise InputError(f"norms are by 'batch' or 'running', not by {self.norms!r}")
+        if self.gradient not in get_args(Gradient):
+            raise InputError(f"there is no gradient {self.gradient!r}; there are {' and '.join(get_args(Gradient))}")
         if not 0 <= self.anneal <= 1:
             raise InputError(f"anneal is {self.anneal}; it is a share of the epochs, 0 to 1")
         if self.chips_per_batch < 1 or self.batch_size < 1:

@@ -62,6 +62,8 @@ def train(
         network.train()
         for norm in network.norms_of():
             norm.lasting = recipe.norms == "running"
+        for layer in network.column_layers():
+            layer.gradient = recipe.gradient
         loss, accuracy = _epoch(network, optimizer, images, scaled_tables(tables, recipe.spread(epoch)), recipe, epoch)
         limit = DIVERGED * math.log(images.classes)
         if not loss <= limit:

@@ -1,6 +1,7 @@
 """Backward passes against their formulas in NumPy, exact zeros included."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,12 +11,17 @@ from scipy.stats import norm
 from tables import make_tables
 from torch import Tensor
 
-from prcim.bnn.binarize import expected_sign_slope, sign
+from prcim.bnn.binarize import Gradient, expected_sign_slope, sign
 from prcim.bnn.column_layers import ColumnLinear
 from prcim.bnn.column_sum import CodeSum, MajoritySum, noisy_sums, partial_sums
+from prcim.bnn.datasets.digits import load_digits
+from prcim.bnn.models.mlp import Mlp, MlpSpec
 from prcim.bnn.noise import Reads, VirtualChip
+from prcim.bnn.recipe import Recipe
 from prcim.bnn.tables import UNIT
+from prcim.bnn.train import train
 from prcim.cells.readouts.readout import Adc, Majority
+from prcim.errors import InputError
 
 Floats = NDArray[np.float64]
 BATCH, GROUPS, N, CHANNELS = 6, 3, 16, 10
@@ -42,6 +48,18 @@ def sums(x: Tensor, weight: Tensor, chip: VirtualChip | None, reads: Reads) -> F
     errors = None if chip is None else chip.layer(0, groups=GROUPS, channels=CHANNELS)
     with torch.no_grad():
         return noisy_sums(partial_sums(x, weight), x, errors, reads, weight).double().numpy() / UNIT
+
+
+def trained(gradient: Gradient, folder: Path) -> Floats:
+    """Weights of the first layer on columns after one epoch."""
+    network = Mlp(MlpSpec(inputs=64, classes=10, rows=N, n_used=N, width=32, hidden=2), seed=1)
+    recipe = Recipe(noise="column", epochs=1, batch_size=50, gradient=gradient)
+    state, log = folder / f"{gradient}.state", folder / "log.csv"
+    train(
+        network, load_digits()[0].part(slice(0, 200)), make_tables(n_used=N), recipe, identity="", state=state, log=log
+    )
+    assert all(layer.gradient == gradient for layer in network.column_layers())
+    return as_numpy(next(network.column_layers()).weight)
 
 
 def as_numpy(tensor: Tensor | None) -> Floats:
@@ -118,6 +136,12 @@ def test_majority_passes_the_slope_of_the_expected_sign(chip: VirtualChip | None
     assert np.allclose(as_numpy(weight.grad), np.einsum("bgo,bgn->ogn", grad_z, as_numpy(x)), atol=1e-6)
     assert np.allclose(as_numpy(threshold.grad), -grad_z.sum(0), atol=1e-6)
     assert np.abs(as_numpy(weight.grad)).max() > 0.01
+
+
+def test_a_recipe_chooses_the_gradient(tmp_path: Path) -> None:
+    assert not np.allclose(trained("smoothed", tmp_path), trained("straight", tmp_path))
+    with pytest.raises(InputError, match="there is no gradient 'none'; there are smoothed and straight"):
+        Recipe(gradient="none")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("bits", "step"), [(1, 2), (2, 4), (3, 2), (7, 2)])

@@ -100,6 +100,13 @@ MILDER = ("8t-64-wl45", "8t-64-wl60")
     show_default=True,
     help="Norms of training with errors: by the batch on its chip, or by the mean over chips.",
 )
+@click.option(
+    "--gradient",
+    type=click.Choice(["smoothed", "straight"]),
+    default="smoothed",
+    show_default=True,
+    help="What a comparator's bit passes back: the slope of the expected sign, or straight through a window.",
+)
 @click.option("--augment", is_flag=True, help="Shift training images by up to 4 pixels; mirror those of cifar10.")
 @click.option("--epochs", type=click.IntRange(1, 100_000), default=60, show_default=True, help="Epochs of each stage.")
 @click.option("--chips", type=click.IntRange(1, 100_000), default=20, show_default=True, help="Virtual chips.")
@@ -133,6 +140,7 @@ def command(
     chips_per_batch: int,
     anneal: float,
     norms: Literal["batch", "running"],
+    gradient: Literal["smoothed", "straight"],
     augment: bool,
     epochs: int,
     chips: int,
@@ -177,6 +185,7 @@ def command(
         anneal=anneal,
         augment=augment,
         norms=norms,
+        gradient=gradient,
     )
     options = {
         **given,
