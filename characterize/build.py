@@ -29,6 +29,8 @@ NOISE_SOURCES = {
     "charge": "line and select transistors: kT/C; comparator: assumption",
 }
 
+#: Columns whose voltages become errors at a time.
+COLUMNS_AT_ONCE = 1024
 #: Most errors of a sum that are combined one by one with dies and noise.
 ERRORS_MAX = 512
 
@@ -74,7 +76,10 @@ def _build(
             f"the smallest step of the transfer curve is {curve.step_ratio:.2f} of the largest (limit"
             f" {STEP_RATIO_MIN}); lower swing_v"
         )
-    err = curve.mac_at(v_bl_v) - mac
+    err = np.empty_like(v_bl_v)
+    for first in range(0, len(err), COLUMNS_AT_ONCE):
+        some = slice(first, first + COLUMNS_AT_ONCE)
+        err[some] = curve.mac_at(v_bl_v[some]) - mac
     parts = variance_components(err)
     patterns = plan.sampling.patterns
     # The mean over P patterns takes a share of 1/P of the residual variance with it.

@@ -25,10 +25,16 @@ def noise_v(reads: pd.DataFrame, mac: Floats) -> Floats:
 
 def energies_j(shots: pd.DataFrame, mac: Floats) -> tuple[Floats, Floats]:
     """Mean energy of a read at every sum of the table, and how far the means of columns spread, J."""
-    good = shots[shots["status"] == "ok"]
-    columns = good.groupby(["mac", "column"])["energy_j"].mean().groupby("mac")
-    mean_j, sd_j = columns.mean().reindex(mac), columns.std(ddof=1).reindex(mac).fillna(0.0)
-    return np.asarray(mean_j, dtype=np.float64), np.asarray(sd_j, dtype=np.float64)
+    mean_j, sd_j = np.full(len(mac), np.nan), np.zeros(len(mac))
+    # Sum by sum: of all together there are millions.
+    for place, value in enumerate(mac):
+        here = shots.loc[(shots["mac"] == value) & (shots["status"] == "ok"), ["column", "energy_j"]]
+        columns = here.groupby("column")["energy_j"].mean()
+        if len(columns):
+            mean_j[place] = columns.mean()
+        if len(columns) > 1:
+            sd_j[place] = columns.groupby(np.zeros(len(columns))).std(ddof=1).iloc[0]
+    return mean_j, sd_j
 
 
 def settle_error_v(samples: dict[str, pd.DataFrame], plan: Plan, curve: TransferCurve) -> float:

@@ -2,11 +2,13 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from prcim.characterize.chunk import Chunk
 from prcim.errors import InputError
@@ -69,19 +71,60 @@ def read_samples(folder: Path, chunks: list[Chunk], *, plan_id: str) -> dict[str
         InputError: a file is missing, damaged, or of another plan.
     """
     frames: dict[str, list[pd.DataFrame]] = {}
+    reads = _Reads(sum(chunk.kind == "columns" for chunk in chunks))
     for chunk in chunks:
         rows = read_chunk(folder, chunk, plan_id=plan_id)
         if rows is None:
             raise InputError(
                 f"{chunk_file(folder, chunk)} is missing; run the same characterization again to finish it"
             )
-        frames.setdefault(chunk.kind, []).append(_compact(rows) if chunk.kind == "columns" else rows)
-    return {kind: pd.concat(parts, ignore_index=True) for kind, parts in frames.items()}
+        if chunk.kind == "columns":
+            reads.add(rows)
+        else:
+            frames.setdefault(chunk.kind, []).append(rows)
+    found = {kind: pd.concat(parts, ignore_index=True) for kind, parts in frames.items()}
+    return found | {"columns": reads.frame()} if reads.chunks else found
 
 
-def _compact(rows: pd.DataFrame) -> pd.DataFrame:
-    narrow = {"column": np.int32, "pattern": np.int16, "mac": np.int16}
-    return rows[[*narrow, "v_bl_v", "energy_j", "status"]].astype(narrow)
+class _Reads:
+    """The millions of reads of columns, each kept once: what they have in common left out, the rest in narrow types.
+
+    Args:
+        chunks: how many chunks there will be.
+    """
+
+    TYPES: ClassVar[dict[str, type]] = {
+        "column": np.int32,
+        "pattern": np.int16,
+        "mac": np.int16,
+        "v_bl_v": np.float64,
+        "energy_j": np.float64,
+    }
+
+    def __init__(self, chunks: int) -> None:
+        self.chunks, self._count = chunks, 0
+        self._values: dict[str, NDArray[Any]] = {}
+        self._words: dict[str, int] = {}
+
+    def add(self, rows: pd.DataFrame) -> None:
+        """Takes the rows of a chunk; none has more than the first."""
+        if not self._values:
+            # The system gives memory as it is written, so what is too much costs nothing.
+            size = len(rows) * self.chunks
+            self._values = {name: np.empty(size, kind) for name, kind in {**self.TYPES, "status": np.int32}.items()}
+        here = slice(self._count, self._count + len(rows))
+        for name in self.TYPES:
+            self._values[name][here] = rows[name]
+        codes, words = pd.factorize(rows["status"])
+        numbers = [self._words.setdefault(str(word), len(self._words)) for word in words]
+        self._values["status"][here] = np.array(numbers, dtype=np.int32)[codes]
+        self._count += len(rows)
+
+    def frame(self) -> pd.DataFrame:
+        """All rows."""
+        columns: dict[str, Any] = {name: values[: self._count] for name, values in self._values.items()}
+        columns["status"] = pd.Categorical.from_codes(columns["status"], categories=pd.Index(list(self._words)))
+        return pd.DataFrame(columns, copy=False)
 
 
 def _sha256(rows: pd.DataFrame) -> str:
