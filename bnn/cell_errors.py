@@ -39,8 +39,9 @@ class CellErrors:
         draws = cell_draws(key, groups=groups, channels=channels, rows=rows)
         #: In units of 2^-bits, int16, shape (2, O, G, n).
         self.twins = torch.stack([quantiles[twin.long()] for twin in draws])
-        self._gain = table.scaled(die_gain).gain.to(torch.int64)
-        self._differential, self._shift = table.differential, GAIN_BITS + table.bits - _UNIT_BITS
+        #: As in `CellTable`, on this die, int64; a sum of cells times gain is an error shifted up by so many bits.
+        self.gain, self.shift = table.scaled(die_gain).gain.to(torch.int64), GAIN_BITS + table.bits - _UNIT_BITS
+        self._differential = table.differential
 
     def sums(self, x: Tensor, weight: Tensor, n_on: Tensor) -> Tensor:
         """Errors of partial sums, by products of the inputs with the weights times their errors.
@@ -54,6 +55,24 @@ class CellErrors:
             int32 in units of 2^-6 of the partial sum, shape of `n_on`.
 
         Raises:
+            InputError: as `products`.
+        """
+        products, totals = self.products(x, weight)
+        twice = [product.to(torch.int64) + total for product, total in zip(products, totals, strict=True)]
+        return self._rounded(twice, n_on.flatten(0, -3)).reshape(n_on.shape)
+
+    def products(self, x: Tensor, weight: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Products of the inputs with the weights times their errors, and sums of the errors over the rows.
+
+        A product and a sum make twice the sum over cells whose weight times input is +1, or on a second line -1.
+
+        Args:
+            x, weight: as for `sums`.
+
+        Returns:
+            Integers in floating point, shape (M, G, O), for each line; and int64, shape (lines, G, O).
+
+        Raises:
             InputError: these are the errors of other columns.
         """
         if weight.shape != self.twins.shape[1:]:
@@ -61,18 +80,14 @@ class CellErrors:
                 f"columns of {tuple(weight.shape)} outputs, groups and rows, but errors of cells of"
                 f" {tuple(self.twins.shape[1:])}; make the errors for this layer with chip.layer"
             )
-        flat, flat_on = x.flatten(0, -3), n_on.flatten(0, -3)
-
-        def product(errors: Tensor, sign: int) -> Tensor:
-            """Twice the sum of the errors of cells whose weight times input has a sign."""
-            with torch.autocast(x.device.type, enabled=False):
-                wide = errors.to(torch.promote_types(x.dtype, torch.float32))
-                found = torch.einsum("bgn,ogn->bgo", flat.to(wide.dtype), sign * weight.to(wide.dtype) * wide)
-                return (found + wide.sum(-1).t()).to(torch.int64)
-
-        first, second = self._acting(weight)
-        error = self._rounded(product(first, 1), None if second is None else product(second, -1), flat_on)
-        return error.reshape(n_on.shape)
+        acting, flat = self._acting(weight), x.flatten(0, -3)
+        wide = torch.promote_types(x.dtype, torch.float32)
+        with torch.autocast(x.device.type, enabled=False):
+            products = [
+                torch.einsum("bgn,ogn->bgo", flat.to(wide), sign * weight.to(wide) * errors.to(wide))
+                for sign, errors in zip((1, -1), acting, strict=False)
+            ]
+        return products, torch.stack([errors.sum(-1, dtype=torch.int64).t() for errors in acting])
 
     def of_words(self, conducting: Tensor, weight: Tensor) -> Tensor:
         """Errors of one read in which every column has a word of its own on its rows.
@@ -84,19 +99,19 @@ class CellErrors:
         Returns:
             As `sums`, shape (G, O).
         """
-        first, second = self._acting(weight)
-        on = 2 * torch.where(conducting, first, 0).sum(-1, dtype=torch.int64).t()
-        rest = None if second is None else 2 * torch.where(conducting, 0, second).sum(-1, dtype=torch.int64).t()
-        return self._rounded(on, rest, conducting.sum(-1).t())
+        twice = [
+            2 * torch.where(acts, errors, 0).sum(-1, dtype=torch.int64).t()
+            for acts, errors in zip((conducting, ~conducting), self._acting(weight), strict=False)
+        ]
+        return self._rounded(twice, conducting.sum(-1).t())
 
-    def _acting(self, weight: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The errors that act when weight times input is +1, and when it is -1."""
+    def _acting(self, weight: Tensor) -> tuple[Tensor, ...]:
+        """The errors that act when weight times input is +1, and on two lines those when it is -1."""
         first, second = self.twins.to(weight.device)
-        return (first, second) if self._differential else (torch.where(weight > 0, first, second), None)
+        return (first, second) if self._differential else (torch.where(weight > 0, first, second),)
 
-    def _rounded(self, on: Tensor, rest: Tensor | None, n_on: Tensor) -> Tensor:
-        gain = self._gain.to(n_on.device)
-        error = gain[0][n_on] * on
-        if rest is not None:
-            error += gain[1][n_on] * rest
-        return (error + (1 << (self._shift - 1)) >> self._shift).to(torch.int32)
+    def _rounded(self, twice: list[Tensor], n_on: Tensor) -> Tensor:
+        error = torch.zeros_like(n_on)
+        for gain, found in zip(self.gain.to(n_on.device), twice, strict=False):
+            error += gain[n_on] * found
+        return (error + (1 << (self.shift - 1)) >> self.shift).to(torch.int32)

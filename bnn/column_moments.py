@@ -98,7 +98,7 @@ def _plain_sums(x: Tensor, weight: Tensor, errors: LayerErrors, reads: Reads) ->
         part = x[first : first + size]
         some = Reads(images=reads.images[first : first + size], read=reads.read)
         exact = partial_sums(part, weight)
-        noisy = noisy_sums(exact, part, errors, some, weight).to(torch.int64).flatten(0, -3)
+        noisy = noisy_sums(exact, part, errors, some, weight, fused=True).to(torch.int64).flatten(0, -3)
         exact = UNIT * exact.to(torch.int64).flatten(0, -3)
         sums += torch.stack([exact.sum(0), (exact**2).sum(0), noisy.sum(0), (noisy**2).sum(0)])
     return sums

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from prcim.bnn.binarize import Gradient, vote_slope
+from prcim.bnn.cell_loop import summed
 from prcim.bnn.kernels.columns import CODE, FLASH, MAJORITY
 from prcim.bnn.kernels.fused import fused_sum, has_kernel
 from prcim.bnn.noise import LayerErrors, Reads
@@ -64,7 +65,7 @@ def majority_sum(
     columns = _cut_weight(weight, groups).to(x.dtype)
 
     def votes(part: Tensor, some: Reads | None) -> Tensor:
-        found: Tensor = MajoritySum.apply(part, columns, threshold, errors, some, gradient)  # type: ignore[no-untyped-call]
+        found: Tensor = MajoritySum.apply(part, columns, threshold, errors, some, gradient, fused)  # type: ignore[no-untyped-call]
         return found
 
     return _by_portions(votes, x, weight, reads, groups, stride)
@@ -98,7 +99,7 @@ def code_sum(
     columns = _cut_weight(weight, groups).to(x.dtype)
 
     def codes(part: Tensor, some: Reads | None) -> Tensor:
-        found: Tensor = CodeSum.apply(part, columns, adc, errors, some)  # type: ignore[no-untyped-call]
+        found: Tensor = CodeSum.apply(part, columns, adc, errors, some, fused)  # type: ignore[no-untyped-call]
         return found
 
     return _by_portions(codes, x, weight, reads, groups, stride)
@@ -143,7 +144,13 @@ def has_cells(errors: LayerErrors | None) -> bool:
 
 
 def noisy_sums(
-    mac: Tensor, x: Tensor, errors: LayerErrors | None, reads: Reads | None, weight: Tensor | None = None
+    mac: Tensor,
+    x: Tensor,
+    errors: LayerErrors | None,
+    reads: Reads | None,
+    weight: Tensor | None = None,
+    *,
+    fused: bool = False,
 ) -> Tensor:
     """S with its errors, int32 in units of 2^-6, shape of `mac`.
 
@@ -152,15 +159,20 @@ def noisy_sums(
         x: +-1, (..., G, n).
         errors, reads: as for `majority_sum`.
         weight: +-1, (O, G, n); where single cells err.
+        fused: with single cells, by a loop where there is one for the device, which gives the same.
     """
+    if errors is not None and errors.cells is not None and weight is None:
+        raise TypeError("errors of single cells need the weights")
+    if fused and has_cells(errors) and x.device.type == "cpu":
+        assert errors is not None
+        assert weight is not None
+        return mac.to(torch.int32) * UNIT if reads is None else summed(mac, x, weight, errors, reads)
     exact = mac.to(torch.int32)
     if errors is None or reads is None:
         return exact * UNIT
     n_on = (exact.to(torch.int64) + x.shape[-1]) >> 1
     found = exact * UNIT
-    if errors.cells is not None:
-        if weight is None:
-            raise TypeError("errors of single cells need the weights")
+    if errors.cells is not None and weight is not None:
         found += errors.cells.sums(x, weight, n_on)
     return found + errors(n_on, x, reads)
 
@@ -182,12 +194,16 @@ class MajoritySum(torch.autograd.Function):
         errors: LayerErrors | None,
         reads: Reads | None,
         gradient: Gradient = "smoothed",
+        fused: bool = False,
     ) -> Tensor:
         """Args: x (..., G, n), weight (O, G, n), both +-1; threshold (G, O), midway between sums. -> (..., O)."""
         ctx.gradient = gradient
-        z = noisy_sums(partial_sums(x, weight), x, errors, reads, weight) - threshold.to(torch.int32) * UNIT
+        z = (
+            noisy_sums(partial_sums(x, weight), x, errors, reads, weight, fused=fused)
+            - threshold.to(torch.int32) * UNIT
+        )
         ctx.save_for_backward(x, weight, z)
-        votes = torch.where(z >= 0, 1, -1).to(torch.int32).sum(-2)
+        votes = 2 * (z >= 0).sum(-2) - z.shape[-2]
         return votes.to(x.dtype)
 
     @staticmethod
@@ -197,7 +213,7 @@ class MajoritySum(torch.autograd.Function):
         slope = vote_slope(z.to(x.dtype) / UNIT, math.sqrt(x.shape[-1]), ctx.gradient)
         grad_mac = grad[0][..., None, :] * slope
         grad_x, grad_weight = _product_gradients(x, weight, grad_mac)
-        return grad_x, grad_weight, -grad_mac.flatten(0, -3).sum(0), None, None, None
+        return grad_x, grad_weight, -grad_mac.flatten(0, -3).sum(0), None, None, None, None
 
 
 class CodeSum(torch.autograd.Function):
@@ -210,18 +226,27 @@ class CodeSum(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, adc: Adc, errors: LayerErrors | None, reads: Reads | None
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        adc: Adc,
+        errors: LayerErrors | None,
+        reads: Reads | None,
+        fused: bool = False,
     ) -> Tensor:
         """Args: x (..., G, n), weight (O, G, n), both +-1. -> (..., O)."""
         n_used = x.shape[-1]
-        z = noisy_sums(partial_sums(x, weight), x, errors, reads, weight) - adc.first_threshold(n_used) * UNIT
+        z = (
+            noisy_sums(partial_sums(x, weight), x, errors, reads, weight, fused=fused)
+            - adc.first_threshold(n_used) * UNIT
+        )
         half = 2**adc.bits // 2
         number = torch.div(z, adc.step * UNIT, rounding_mode="floor")
         ctx.save_for_backward(x, weight, (number >= -half) & (number < half))
         number = number.clamp(-half, half - 1)
         if errors is not None and errors.offsets is not None:
             number = torch.full_like(z, -half)
-            for j, offset in enumerate(errors.offsets):
+            for j, offset in enumerate(errors.offsets.to(z.device)):
                 number += z + offset >= (j - half + 1) * adc.step * UNIT
         code = adc.first_threshold(n_used) + adc.step // 2 + adc.step * number
         return code.to(torch.int32).sum(-2).to(x.dtype)
@@ -231,7 +256,7 @@ class CodeSum(torch.autograd.Function):
         """Gradients of x and weight."""
         x, weight, inside = ctx.saved_tensors
         grad_x, grad_weight = _product_gradients(x, weight, grad[0][..., None, :] * inside)
-        return grad_x, grad_weight, None, None, None
+        return grad_x, grad_weight, None, None, None, None
 
 
 def _product_gradients(x: Tensor, weight: Tensor, grad_mac: Tensor) -> tuple[Tensor, Tensor]:

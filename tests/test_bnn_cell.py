@@ -227,6 +227,9 @@ def test_chips_layers_seeds_and_halves_do_not_share_cells() -> None:
     others = (chip(tables, number=4), chip(tables, seed=1), chip(tables, half="train"))
     for other in (*map(errors_of, others), errors_of(chip(tables), layer=1)):
         assert float((first != other).double().mean()) > 0.9
+    made = chip(tables)
+    assert torch.equal(errors_of(made), first)
+    assert float((errors_of(made, layer=1) != first).double().mean()) > 0.9
 
 
 def test_draws_are_one_for_each_cell() -> None:
@@ -406,3 +409,21 @@ def test_made_up_tables_hold_cells() -> None:
     """The tests of other files that go through all noise models see cells that err."""
     made: dict[str, Any] = {"model": "cell", "number": 0}
     assert errors_of(VirtualChip(tables=only(make_tables(n_used=N), "cells"), **made)).any()
+
+
+@LINES
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("shape", [(200, GROUPS, N), (3, 5, GROUPS, N), (1, GROUPS, N), (0, GROUPS, N)], ids=str)
+def test_the_loop_gives_what_the_definition_gives(lines: int, threads: int, shape: tuple[int, ...]) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    x, reads = random_signs(*shape, seed=4), Reads(images=torch.arange(shape[0]) * 70_001 + 5, read=3)
+    for channels in (1, 15, 16, 40):
+        weight = random_signs(channels, GROUPS, N, seed=5)
+        for comparators in (1, 7):
+            errors = chip(tables_of(lines)).layer(2, groups=GROUPS, channels=channels, comparators=comparators)
+            mac = partial_sums(x, weight)
+            found = noisy_sums(mac, x, errors, reads, weight, fused=True)
+            assert found.dtype == torch.int32
+            assert torch.equal(found, noisy_sums(mac, x, errors, reads, weight))
+    torch.set_num_threads(before)

@@ -86,16 +86,19 @@ def error_at(layer: ColumnLayer, errors: LayerErrors, words: int) -> Tensor:
     return total
 
 
-@pytest.mark.parametrize("lines", [1, 2])
-@pytest.mark.parametrize("options", HARDWARE, ids=str)
+@pytest.mark.parametrize(
+    ("options", "lines"), [(options, 1) for options in HARDWARE] + [(HARDWARE[0], 2), (HARDWARE[3], 2)], ids=str
+)
 @torch.no_grad()
 def test_trim_takes_off_what_lasts_at_the_threshold(options: dict[str, Any], lines: int) -> None:
-    made, chip = network(**options), VirtualChip(tables=tables(lines), model="cell", number=2)
+    # Without comparators' offsets, which would be most of it.
+    without = only(tables(lines), "bank", "chips", "cells", "read")
+    made, chip = network(**options), VirtualChip(tables=without, model="cell", number=2)
     after = trimmed(made, chip, FINE)
     sizes = {"comparators": 15} if options.get("adc_kind") == "flash" else {}
     for layer in made.column_layers():
         before, left = (
-            error_at(layer, some.layer(layer.index, groups=layer.groups, channels=layer.outputs, **sizes), 400)
+            error_at(layer, some.layer(layer.index, groups=layer.groups, channels=layer.outputs, **sizes), 128)
             for some in (chip, after)
         )
         # The median of 64 reads whose errors spread by about as much as what lasts, a sum apart, leaves a quarter.
