@@ -115,7 +115,8 @@ class ColumnLayer(nn.Module):
     def decision(self) -> Tensor:
         """The threshold of each comparator, or the middle one of each converter, in S of all cells; shape (G, O)."""
         if self.by_bias or isinstance(self.readout, Adc):
-            return torch.full((self.groups, self.outputs), float(bias_range(self.n_used, 0)[0]))
+            middle = float(bias_range(self.n_used, 0)[0])
+            return torch.full((self.groups, self.outputs), middle, device=self.weight.device)
         return self.realised() + self.cut.bias % 2
 
     def errors(self, chip: Chip | None) -> LayerErrors | None:

@@ -48,7 +48,7 @@ def evaluate(
     Nothing depends on the size of a batch, on the number of jobs, or on which chips are judged together.
 
     Args:
-        network: in evaluation mode.
+        network: in evaluation mode; it is run on the device that it is on.
         images: test images.
         tables: the errors.
         model: the noise model.
@@ -61,6 +61,7 @@ def evaluate(
     Returns:
         One result a chip, in the order of `chips`.
     """
+    images = images.on(network.device)
 
     def judge(number: int) -> ChipResult:
         made = VirtualChip(tables=tables, model=model, number=number, half="evaluate")
@@ -75,7 +76,7 @@ def evaluate(
         return ChipResult(
             chip=number,
             accuracy=float((predicted == images.labels).double().mean()),
-            predictions_sha256=hashlib.sha256(ordered.numpy().tobytes()).hexdigest(),
+            predictions_sha256=hashlib.sha256(ordered.cpu().numpy().tobytes()).hexdigest(),
         )
 
     results = []

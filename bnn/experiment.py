@@ -42,6 +42,7 @@ class Experiment:
         chips: how many virtual chips judge each network.
         severity: other design points to judge both networks at.
         jobs: chips at a time.
+        device: to train and judge on, one that `named_device` has given.
     """
 
     lut: ErrorLUT
@@ -53,6 +54,7 @@ class Experiment:
     chips: int
     severity: tuple[DesignPoint, ...] = ()
     jobs: int = 1
+    device: str = "cpu"
 
     @property
     def amplifier(self) -> SenseAmplifier:
@@ -130,7 +132,7 @@ class Experiment:
         folder: Path,
         progress: Progress,
     ) -> Network:
-        network = named_model(self.model).build(self.spec, seed=recipe.seed)
+        network = named_model(self.model).build(self.spec, seed=recipe.seed).to(self.device)
         if start is not None:
             network.load_state_dict(start.state_dict())
         train(

@@ -1,7 +1,7 @@
 """Virtual chips: which errors the columns of a network make, by which model."""
 
-from dataclasses import dataclass, field
-from typing import Literal, final, get_args
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, final, get_args
 
 import torch
 from torch import Tensor
@@ -131,6 +131,12 @@ class ErrorTerms:
     offsets: Tensor
     keys: tuple[int, int, int, int]
 
+    def on(self, device: torch.device) -> "ErrorTerms":
+        """The same on a device. Chips are made on the CPU, so that they are the same everywhere."""
+        names = ("fresh", "residual", "curves", "column", "offsets")
+        moved: dict[str, Any] = {name: getattr(self, name).to(device) for name in names}
+        return replace(self, **moved)
+
 
 @final
 class LayerErrors:
@@ -210,7 +216,7 @@ class LayerErrors:
         Returns:
             Errors in units of 2^-6 of the partial sum, int32, shape of `n_on`.
         """
-        terms = self.terms
+        terms = self.terms.on(n_on.device)
         error = torch.zeros_like(n_on, dtype=torch.int32)
         if len(terms.curves):
             error += terms.curves[terms.column if len(terms.column) else 0, n_on]
@@ -218,13 +224,14 @@ class LayerErrors:
             error += terms.offsets[0]
         if not len(terms.fresh):
             return error
-        zero = torch.zeros((), dtype=torch.int64)
-        blocks = column_blocks(groups=self._groups, channels=self._channels, each=16)
+        zero = torch.zeros((), dtype=torch.int64, device=n_on.device)
+        blocks = column_blocks(groups=self._groups, channels=self._channels, each=16).to(n_on.device)
+        images = reads.images.to(n_on.device)[:, None, None]
         if n_on.dim() == 4:
-            positions = torch.arange(position, position + n_on.shape[1])[:, None, None]
-            images = reads.images[:, None, None, None]
+            positions = torch.arange(position, position + n_on.shape[1], device=n_on.device)[:, None, None]
+            images = images[:, None]
         else:
-            positions, images = zero + position, reads.images[:, None, None]
+            positions = zero + position
         counter = (blocks, positions, images, zero + reads.read)
         error += terms.fresh[n_on, per_channel(draws8(counter, terms.keys[:2]), self._channels)]
         if len(terms.residual):

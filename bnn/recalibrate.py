@@ -55,6 +55,7 @@ def estimated(network: Network, chip: Chip, images: Images) -> Network:
         chip: the chip.
         images: for calibration; labels play no part.
     """
+    images = images.on(network.device)
     reads = Reads(images=images.index, read=_READ)
     pixels = images.batch(slice(None))
     wanted: dict[int, tuple[Tensor, Tensor]] = {}

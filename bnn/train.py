@@ -41,7 +41,8 @@ def train(
     on the seed and on the number of the epoch or mini-batch, nothing on what was drawn before.
 
     Args:
-        network: with its starting weights; those of `state` are taken when there are some of the same recipe.
+        network: with its starting weights; those of `state` are taken when there are some of the same recipe. It is
+            trained on the device that it is on; on a GPU sums of gradients depend on the order in which they are added.
         images: training images.
         tables: the errors.
         recipe: how.
@@ -54,6 +55,7 @@ def train(
         InputError: the state is damaged, or of another recipe.
         RunError: the loss is not a number any more or far above chance, or the disk is full.
     """
+    images = images.on(network.device)
     optimizer = make_optimizer(network, recipe)
     first = load_state(network, optimizer, recipe, identity, state)
     for epoch in range(first, recipe.epochs):

@@ -58,7 +58,9 @@ def load_state(network: Network, optimizer: torch.optim.Optimizer, recipe: Recip
             if key.startswith("optimizer.") and key.endswith(end):
                 moment = key.removeprefix("optimizer.").removesuffix(end)
                 if "." not in moment:
-                    optimizer.state[parameter][moment] = tensors[key]
+                    # The optimizer counts steps on the CPU.
+                    where = "cpu" if moment == "step" else parameter.device
+                    optimizer.state[parameter][moment] = tensors[key].to(where)
     return epoch
 
 

@@ -103,9 +103,9 @@ def _trims(layer: ColumnLayer, chip: VirtualChip, dac: TrimDac) -> Tensor:
     threshold = layer.decision()
     # Sums just below and just above, by turns.
     below = ((threshold - 1 + n) / 2).long().clamp(0, n - 1)
-    n_on = below + torch.arange(TEST_READS)[:, None, None] % 2
+    n_on = below + torch.arange(TEST_READS, device=below.device)[:, None, None] % 2
     generator = torch.Generator().manual_seed(layer.index)
-    words = torch.randint(0, 2, (TEST_READS, layer.groups, n), generator=generator) * 2.0 - 1
+    words = torch.randint(0, 2, (TEST_READS, layer.groups, n), generator=generator).to(below.device) * 2.0 - 1
     added: Tensor | None = None
     if errors.cells is not None:
         # What single cells add hangs on weights: which cells conduct is drawn, then the word follows.
@@ -114,11 +114,11 @@ def _trims(layer: ColumnLayer, chip: VirtualChip, dac: TrimDac) -> Tensor:
     if added is not None:
         found = found + added
     if errors.offsets is not None:
-        found = found + errors.offsets[len(errors.offsets) // 2]
+        found = found + errors.offsets[len(errors.offsets) // 2].to(found.device)
     margin = 2 * n_on - n - threshold + found / UNIT
     ordered = margin.sort(0).values
     middle = (ordered[TEST_READS // 2 - 1] + ordered[TEST_READS // 2]) / 2
-    return (dac.nearest(-middle) * UNIT).round().to(torch.int32)
+    return (dac.nearest(-middle) * UNIT).round().to(torch.int32).cpu()
 
 
 def _of_cells(layer: ColumnLayer, cells: CellErrors, n_on: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -129,7 +129,7 @@ def _of_cells(layer: ColumnLayer, cells: CellErrors, n_on: Tensor, generator: to
     weight, count = layer.stored(), layer.cut.weights
     constant = weight[..., count:] > 0
     wanted = (n_on.transpose(1, 2) - constant.sum(-1)).clamp(0, count)
-    ranks = torch.rand(len(n_on), layer.groups, count, generator=generator).argsort(-1)
+    ranks = torch.rand(len(n_on), layer.groups, count, generator=generator).argsort(-1).to(weight.device)
     conducting, errors = [], []
     for rank, most in zip(ranks, wanted, strict=True):
         on = torch.cat([rank < most[..., None], constant], -1)

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -42,6 +42,11 @@ class Images:
     def batch(self, which: Tensor | slice) -> Tensor:
         """Pixels of some images, float32, shape (len(which), inputs)."""
         return self.pixels[which].to(torch.float32)
+
+    def on(self, device: torch.device) -> "Images":
+        """The same on a device."""
+        moved: dict[str, Any] = {name: getattr(self, name).to(device) for name in ("pixels", "labels", "index")}
+        return dataclasses.replace(self, **moved)
 
     def part(self, which: Tensor | slice) -> "Images":
         """Some of the images."""

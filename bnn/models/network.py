@@ -27,6 +27,11 @@ class Network(nn.Module, ABC):
     def forward(self, x: Tensor, chip: Chip | None = None, reads: Reads | None = None) -> Tensor:
         """Scores; with a chip and the numbers of the images, with that chip's errors."""
 
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are; images and labels go there."""
+        return next(self.parameters()).device
+
     def column_layers(self) -> Iterator[ColumnLayer]:
         """The layers on columns, in the order of the network."""
         return (module for module in self.modules() if isinstance(module, ColumnLayer))

@@ -43,6 +43,13 @@ from prcim.cli.workers import usable_cores
     "--sweep", multiple=True, metavar="FILE", help="A further table to judge it at, another severity; repeatable."
 )
 @click.option("--figure", type=click.Path(path_type=Path, dir_okay=False), help="Draw all rows into this PNG or PDF.")
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="Where to judge; cuda: a GPU.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(
     checkpoint: Path,
@@ -58,6 +65,7 @@ def command(
     trim_reach: float,
     sweep: tuple[str, ...],
     figure: Path | None,
+    device: str,
     as_json: bool,
 ) -> None:
     """Judge the network in CHECKPOINT on virtual chips that no training saw.
@@ -67,6 +75,7 @@ def command(
     import torch
 
     from prcim.bnn.checkpoint import load_checkpoint
+    from prcim.bnn.device import named_device
     from prcim.bnn.judgement import Judgement, calibration_images_of
     from prcim.bnn.noise import noise_model
     from prcim.bnn.registry import named_dataset
@@ -74,14 +83,14 @@ def command(
 
     # Chips run side by side; threads inside each would only get in each other's way.
     torch.set_num_threads(1)
-    model = noise_model(noise)
+    model, where = noise_model(noise), named_device(device)
     saved = load_checkpoint(checkpoint)
     tables = [saved.lut if lut is None else open_lut(lut), *(open_lut(name) for name in sweep)]
     for table in tables:
         saved.network.spec.check_table(table.rows, table.n_used)
     train_images, images = named_dataset(saved.dataset).load(data)
     judgement = Judgement(
-        network=saved.network,
+        network=saved.network.to(where),
         images=images,
         model=model,
         chips=chips,

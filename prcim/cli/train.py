@@ -113,6 +113,13 @@ MILDER = ("8t-64-wl45", "8t-64-wl60")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the training.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder. [default: build/train/RUN]")
 @click.option("--jobs", type=click.IntRange(1, 1024), default=usable_cores, show_default="all cores", help="Processes.")
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="Where to train and judge; cuda: a GPU, on which a training is not the same bit for bit.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(
     lut: str | None,
@@ -147,6 +154,7 @@ def command(
     seed: int,
     out: Path | None,
     jobs: int,
+    device: str,
     as_json: bool,
 ) -> None:
     """Train a network with and without the errors of a table, and judge both on virtual chips.
@@ -157,6 +165,7 @@ def command(
     import torch
 
     from prcim.bnn.design_point import design_points
+    from prcim.bnn.device import named_device
     from prcim.bnn.experiment import Experiment, folder_name
     from prcim.bnn.figures import write_figures
     from prcim.bnn.noise import noise_model
@@ -167,6 +176,7 @@ def command(
     from prcim.errors import InputError
     from prcim.files import lock_folder
 
+    named_device(device)
     entry = named_model(model)
     given = {name: value for name, value in (("width", width), ("hidden", hidden)) if value is not None}
     if given and model != "mlp":
@@ -228,6 +238,7 @@ def command(
             chips=chips,
             severity=points,
             jobs=jobs,
+            device=device,
         )
         folder = out or BUILD / "train" / folder_name(experiment)
         with lock_folder(folder):
