@@ -52,8 +52,10 @@ class ColumnMoments(torch.autograd.Function):
         grad_mean, grad_var = grad[0] / len(flat), 2 * grad[1] / len(flat)
         # d mean / d S_i = 1 / N, d var / d S_i = 2 (S_i - mean) / N, and S is linear in both factors.
         constant = grad_mean - grad_var * mean
-        grad_weight = constant.t()[..., None] * total + torch.einsum("go,gnm,ogm->ogn", grad_var, second, weight)
-        both = torch.einsum("ogn,go,ogm->gnm", weight, grad_var, weight)
+        # Two factors at a time: of three, `einsum` would first make the outer product of the two that share no rows.
+        scaled = grad_var.t()[..., None] * weight
+        grad_weight = constant.t()[..., None] * total + torch.einsum("ogm,gmn->ogn", scaled, second)
+        both = torch.einsum("ogn,ogm->gnm", weight, scaled)
         grad_x = torch.einsum("go,ogn->gn", constant, weight) + torch.einsum("bgm,gnm->bgn", flat, both)
         return grad_x.reshape(x.shape), grad_weight, None, None, None
 

@@ -7,6 +7,7 @@ from typing import Literal, final, get_args
 import torch
 
 from prcim.bnn.binarize import Gradient
+from prcim.bnn.datasets.augment import SHIFT
 from prcim.bnn.noise import NoiseModel
 from prcim.errors import InputError
 
@@ -27,7 +28,8 @@ class Recipe:
         warmup_epochs: over which the learning rate rises.
         chips_per_batch: chips that see each mini-batch; the loss is their mean.
         anneal: share of the epochs over which the errors grow from nothing to their size.
-        augment: whether training images are shifted and mirrored.
+        augment: whether training images are shifted and, where that shows the same thing, mirrored.
+        shift: pixels that they are shifted at most, either way.
         norms: by what norms normalize: "batch", the mini-batch on its chip, as fits a network whose norms will be
             estimated on every chip; "running", the mean over chips so far, as fits one whose norms will not.
         gradient: what a comparator's bit passes back, "smoothed" or "straight", as for `vote_slope`. A converter always
@@ -46,6 +48,7 @@ class Recipe:
     chips_per_batch: int = 1
     anneal: float = 0.0
     augment: bool = False
+    shift: int = SHIFT
     norms: Literal["batch", "running"] = "batch"
     gradient: Gradient = "smoothed"
 

@@ -113,7 +113,15 @@ def _epoch(
         step = epoch * batches + batch
         pixels, labels, reads = images.batch(chosen), images.labels[chosen], Reads(images=images.index[chosen])
         if recipe.augment:
-            pixels = augmented(pixels, images.size, seed=recipe.seed, step=step, flip=images.mirrored)
+            pixels = augmented(
+                pixels,
+                images.size,
+                seed=recipe.seed,
+                step=step,
+                flip=images.mirrored,
+                shift=recipe.shift,
+                background=images.background,
+            )
         optimizer.zero_grad()
         for number in range(step * chips, (step + 1) * chips):
             chip = VirtualChip(tables=tables, model=recipe.noise, number=number, seed=recipe.seed, half="train")

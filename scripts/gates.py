@@ -1,6 +1,6 @@
 """The results that the project is held to, each by one command that goes on where it was.
 
-Usage: ``python scripts/gates.py [NAME...] [--data FOLDER] [--lut FILE]... [--jobs N] [--chips N]``
+Usage: ``python scripts/gates.py [NAME...] [--data FOLDER] [--lut FILE]... [--variant NOISE]... [--clean] [--chips N]``
 
 digits   some minutes; shows that the rest works
 mnist    clean >= 98.7 %; where the unaware network is at 60 % or below, aware >= 93 % mean over 50 chips, >= 97 %
@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from prcim.bnn.noise import NoiseModel, noise_model
 from prcim.bnn.recipe import Recipe
 from prcim.bnn.registry import named_dataset, named_model
 from prcim.bnn.study import Study
@@ -31,6 +32,8 @@ from prcim.files import lock_folder
 OUT = Path("build/gates")
 #: The strongest errors that ship with the package.
 LUT = "package:8t-64"
+#: Noise to fine-tune with; the verdict is on the first two.
+VARIANTS = ("ideal", "column", "gaussian", "iid")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,8 +66,8 @@ GATES = {
     "mnist": Gate(
         model="mlp",
         dataset="mnist",
-        options={"width": 2048, "hidden": 3, "column_norm": True},
-        clean=Recipe(noise="ideal", epochs=40, batch_size=128),
+        options={"width": 2048, "hidden": 2, "readout": "adc"},
+        clean=Recipe(noise="ideal", epochs=20, batch_size=256, augment=True, shift=2),
         tuned=Recipe(epochs=20, batch_size=128, learning_rate=1e-3, chips_per_batch=2, anneal=0.25, norms="running"),
         clean_at_least=0.987,
         unaware_at_most=0.6,
@@ -102,6 +105,7 @@ def run(name: str, arguments: argparse.Namespace) -> bool:
         luts=luts,
         clean=gate.clean,
         tuned=gate.tuned,
+        variants=variants_of(arguments),
         chips=arguments.chips,
         jobs=arguments.jobs,
     )
@@ -121,23 +125,32 @@ def run(name: str, arguments: argparse.Namespace) -> bool:
 
 
 def verdict(gate: Gate, result: dict[str, Any]) -> bool:
-    """Prints what is asked beside what was found at the most severe design point; whether all of it holds."""
-    hardest = max(row["severity"] for row in result["rows"])
+    """Prints what is asked beside what was found at the most severe design point; whether all of it holds.
+
+    Of what was left out nothing is said.
+    """
+    hardest = max((row["severity"] for row in result["rows"]), default=0.0)
     rows = {(row["trained_with"], row["done"]): row for row in result["rows"] if row["severity"] == hardest}
-    unaware, aware = rows["ideal", "nothing"], rows["column", "nothing"]
-    best = max((row for (noise, done), row in rows.items() if noise == "column" and done != "nothing"),
-               key=lambda row: float(row["mean"]))  # fmt: skip
-    asked = [
-        ("clean", result["clean"], ">=", gate.clean_at_least),
-        ("unaware, mean", unaware["mean"], "<=", gate.unaware_at_most),
-        ("column-aware, mean", aware["mean"], ">=", gate.aware_at_least),
-        (f"column-aware, {best['done']}, mean", best["mean"], ">=", gate.recalibrated_at_least),
-        ("its worst chip below the mean", best["mean"] - best["worst"], "<=", 0.02),
-    ]
+    asked = [("clean", result["clean"], ">=", gate.clean_at_least)]
+    if ("ideal", "nothing") in rows:
+        asked.append(("unaware, mean", rows["ideal", "nothing"]["mean"], "<=", gate.unaware_at_most))
+    recalibrated = [row for (noise, done), row in rows.items() if noise == "column" and done != "nothing"]
+    if recalibrated:
+        best = max(recalibrated, key=lambda row: float(row["mean"]))
+        asked += [
+            ("column-aware, mean", rows["column", "nothing"]["mean"], ">=", gate.aware_at_least),
+            (f"column-aware, {best['done']}, mean", best["mean"], ">=", gate.recalibrated_at_least),
+            ("its worst chip below the mean", best["mean"] - best["worst"], "<=", 0.02),
+        ]
     holds = [found >= limit if relation == ">=" else found <= limit for _, found, relation, limit in asked]
     for (what, found, relation, limit), held in zip(asked, holds, strict=True):
         print(f"{'holds' if held else 'FAILS':<6} {what}: {found:.2%} {relation} {limit:.2%}")
     return all(holds)
+
+
+def variants_of(arguments: argparse.Namespace) -> tuple[NoiseModel, ...]:
+    """Noise models to fine-tune with."""
+    return () if arguments.clean else tuple(map(noise_model, arguments.variant or VARIANTS))
 
 
 def main() -> int:
@@ -145,6 +158,8 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(GATES))
     parser.add_argument("--data", type=Path, default=os.environ.get("PRCIM_DATA"), help="folder of the data sets")
     parser.add_argument("--lut", action="append", help=f"table of a design point, repeatable; {LUT} unless given")
+    parser.add_argument("--variant", action="append", choices=VARIANTS, help="noise to tune with, repeatable; all four")
+    parser.add_argument("--clean", action="store_true", help="the clean network alone")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="chips at a time; all cores")
     parser.add_argument("--out", type=Path, default=OUT, help=f"folder of the results; {OUT}")
     parser.add_argument("--chips", type=int, default=50, help="virtual chips; 50")

@@ -16,11 +16,11 @@ def images(count: int = COUNT) -> torch.Tensor:
     return torch.arange(1.0, 61.0).expand(count, -1)
 
 
-@pytest.mark.parametrize("flip", [True, False])
-def test_every_image_is_a_shift_or_mirror_of_itself_and_all_are_alike_frequent(flip: bool) -> None:
-    moved = augmented(images(), SIZE, seed=1, step=2, flip=flip, shift=1)
+@pytest.mark.parametrize(("flip", "background"), [(True, 0.0), (False, -7.0)])
+def test_every_image_is_a_shift_or_mirror_of_itself_and_all_are_alike_frequent(flip: bool, background: float) -> None:
+    moved = augmented(images(), SIZE, seed=1, step=2, flip=flip, shift=1, background=background)
     whole = images(1).reshape(SIZE)
-    wide = torch.nn.functional.pad(whole, (1,) * 4)
+    wide = torch.nn.functional.pad(whole, (1,) * 4, value=background)
     options = [
         (torch.flip(wide[:, y : y + 5, x : x + 6], (2,)) if mirrored else wide[:, y : y + 5, x : x + 6]).flatten()
         for y, x, mirrored in itertools.product(range(3), range(3), range(1 + flip))

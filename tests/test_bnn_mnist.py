@@ -42,6 +42,8 @@ def test_files_are_found_and_read_whole(tmp_path: Path, place: str, packed: bool
         assert np.array_equal(images.pixels.numpy(), 2 * pixels.astype(np.int64) - 255)
         assert np.array_equal(images.labels.numpy(), LABELS[part])
         assert images.classes == 10
+        # A black pixel.
+        assert images.background == images.pixels.min() == -255
 
 
 def test_every_image_has_a_number_of_its_own(tmp_path: Path) -> None:

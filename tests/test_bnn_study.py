@@ -110,6 +110,40 @@ def test_verdict_looks_at_the_hardest_point_and_at_every_limit(
         assert next(line for line in lines if line.startswith("FAILS")).startswith(f"FAILS  {fails}:")
 
 
+def test_verdict_says_nothing_of_what_was_left_out(gates: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    gate = gates.GATES["mnist"]
+    assert gates.verdict(gate, {"clean": 0.988, "rows": []})
+    assert gates.verdict(gate, {"clean": 0.988, "rows": [row("ideal", "nothing", 0.5, 0.2), row("iid", "trim", 0, 0)]})
+    assert capsys.readouterr().out.splitlines() == [
+        "holds  clean: 98.80% >= 98.70%",
+        "holds  clean: 98.80% >= 98.70%",
+        "holds  unaware, mean: 50.00% <= 60.00%",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ([], ("ideal", "column", "gaussian", "iid")),
+        (["--variant", "column", "--variant", "ideal"], ("column", "ideal")),
+        (["--clean"], ()),
+    ],
+)
+def test_variants_are_those_that_were_asked_for(
+    gates: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: list[str], wanted: tuple[str, ...]
+) -> None:
+    studies: list[Study] = []
+
+    def run(self: Study, folder: Path, progress: object) -> dict[str, Any]:
+        studies.append(self)
+        return {"clean": 1.0, "rows": []}
+
+    monkeypatch.setattr(Study, "run", run)
+    monkeypatch.setattr(sys, "argv", ["gates", "digits", "--out", str(tmp_path), *given])
+    assert gates.main() == 0
+    assert [study.variants for study in studies] == [wanted]
+
+
 def test_every_gate_builds_its_network(gates: ModuleType) -> None:
     from prcim.bnn.registry import DATASETS, named_model
 

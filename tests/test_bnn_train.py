@@ -277,6 +277,23 @@ def test_every_recipe_goes_on_bit_for_bit(tmp_path: Path, spec: MlpSpec, change:
     assert not equal(trained(tmp_path / "other", spec=spec), wanted)
 
 
+def test_images_are_shifted_as_far_as_the_recipe_says_over_their_background(tmp_path: Path) -> None:
+    inner = torch.zeros(1, 8, 8)
+    inner[:, 2:-2, 2:-2] = 1
+    # What shifts by up to 2 leave over is background again.
+    framed = dataclasses.replace(
+        SOME, pixels=torch.where(inner.flatten() > 0, SOME.pixels, torch.tensor(-3.0)), background=-3.0
+    )
+    seen: list[Tensor] = []
+    network = Mlp(MAJORITY, seed=1)
+    network.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    recipe = dataclasses.replace(RECIPE, epochs=1, augment=True, shift=2)
+    train(network, framed, TABLES, recipe, identity="", state=tmp_path / "a", log=tmp_path / "log.csv")
+    moved, still = torch.cat(seen).sort().values, framed.pixels.sort().values
+    assert sorted(map(tuple, moved.tolist())) == sorted(map(tuple, still.tolist()))
+    assert not torch.equal(torch.cat(seen).sum(0), framed.pixels.sum(0))
+
+
 def test_several_chips_see_the_same_images_and_the_loss_is_their_mean(tmp_path: Path) -> None:
     network = Mlp(MAJORITY, seed=1)
     seen: list[tuple[int, list[int]]] = []

@@ -9,9 +9,16 @@ SHIFT = 4
 
 
 def augmented(
-    pixels: Tensor, size: tuple[int, int, int], *, seed: int, step: int, flip: bool = True, shift: int = SHIFT
+    pixels: Tensor,
+    size: tuple[int, int, int],
+    *,
+    seed: int,
+    step: int,
+    flip: bool = True,
+    shift: int = SHIFT,
+    background: float = 0.0,
 ) -> Tensor:
-    """Each image moved by up to `shift` pixels, and mirrored in one of two cases; what moves in is 0.
+    """Each image moved by up to `shift` pixels, and mirrored in one of two cases; what moves in is `background`.
 
     Draws are made on the CPU from seed and step alone, so that they are the same on every device and in a training
     that goes on; pixels stay where they are.
@@ -23,6 +30,7 @@ def augmented(
         step: number of the mini-batch in the training.
         flip: whether images are mirrored too.
         shift: in pixels.
+        background: value of what moves in.
 
     Returns:
         Shape of `pixels`.
@@ -39,7 +47,7 @@ def augmented(
     rows = (torch.arange(height) + move[0, :, None]).to(pixels.device)
     columns = torch.arange(width).expand(count, -1)
     columns = (torch.where(mirrored[:, None], width - 1 - columns, columns) + move[1, :, None]).to(pixels.device)
-    wide = torch.nn.functional.pad(pixels.reshape(count, *size), (shift,) * 4)
+    wide = torch.nn.functional.pad(pixels.reshape(count, *size), (shift,) * 4, value=background)
     number = torch.arange(count, device=pixels.device)[:, None, None]
     # Indices around a slice put the sliced axis last.
     picked = wide[number, :, rows[:, :, None], columns[:, None, :]]

@@ -22,6 +22,7 @@ class Images:
         classes: number of classes.
         size: channels, height and width.
         mirrored: whether an image and its mirror image show the same thing; digits do not.
+        background: value of a pixel beyond the edge of an image, where a shifted one has none.
     """
 
     pixels: Tensor
@@ -30,6 +31,7 @@ class Images:
     classes: int
     size: tuple[int, int, int]
     mirrored: bool = False
+    background: float = 0.0
 
     @property
     def sha256(self) -> str:

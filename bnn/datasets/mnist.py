@@ -47,6 +47,8 @@ def load_mnist(data: Path | None = None) -> tuple[Images, Images]:
                 index=index,
                 classes=10,
                 size=(1, *pixels.shape[1:]),
+                # Digits are light on black.
+                background=-255.0,
             )
         )
         first += len(labels)
