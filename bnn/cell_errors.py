@@ -20,7 +20,7 @@ class CellErrors:
     On one bit line a weight has twin cells of which the one that stores 1 conducts, when weight times input is +1: a
     weight of +1 lets the first twin act, one of -1 the second. On two lines weight times input chooses the side that
     conducts: at +1 the first error acts, at -1 the second, with the opposite sign. So a weight that flips meets the
-    other cell, and the first again when it flips back.
+    other cell, and the first again when it flips back. Where charge is shared a weight has one capacitor, the first.
 
     All arithmetic is on integers, of which float32 holds every sum exactly, whatever the order; a column's error is
     rounded once, to the nearest 2^-6 of the partial sum, upwards at a tie.
@@ -35,13 +35,20 @@ class CellErrors:
     def __init__(
         self, *, table: CellTable, key: tuple[int, int], groups: int, channels: int, rows: int, die_gain: float = 1.0
     ) -> None:
-        quantiles = table.quantiles.to(torch.int16)
-        draws = cell_draws(key, groups=groups, channels=channels, rows=rows)
-        #: In units of 2^-bits, int16, shape (2, O, G, n).
-        self.twins = torch.stack([quantiles[twin.long()] for twin in draws])
+        self._quantiles, self._key, self._shape = table.quantiles.to(torch.int16), key, (channels, groups, rows)
+        self._drawn: Tensor | None = None
         #: As in `CellTable`, on this die, int64; a sum of cells times gain is an error shifted up by so many bits.
         self.gain, self.shift = table.scaled(die_gain).gain.to(torch.int64), GAIN_BITS + table.bits - _UNIT_BITS
-        self._differential = table.differential
+        self._kind = table.kind
+
+    def twins(self, device: torch.device) -> Tensor:
+        """Both errors of each weight in units of 2^-bits, int16, shape (2, O, G, n); drawn where they are wanted."""
+        if self._drawn is None or self._drawn.device != device:
+            channels, groups, rows = self._shape
+            draws = cell_draws(self._key, groups=groups, channels=channels, rows=rows, device=device)
+            quantiles = self._quantiles.to(device)
+            self._drawn = torch.stack([quantiles[twin.long()] for twin in draws])
+        return self._drawn
 
     def sums(self, x: Tensor, weight: Tensor, n_on: Tensor) -> Tensor:
         """Errors of partial sums, by products of the inputs with the weights times their errors.
@@ -64,21 +71,21 @@ class CellErrors:
     def products(self, x: Tensor, weight: Tensor) -> tuple[list[Tensor], Tensor]:
         """Products of the inputs with the weights times their errors, and sums of the errors over the rows.
 
-        A product and a sum make twice the sum over cells whose weight times input is +1, or on a second line -1.
+        A product and a sum make twice the sum over cells whose weight times input is +1, and second those with -1.
 
         Args:
             x, weight: as for `sums`.
 
         Returns:
-            Integers in floating point, shape (M, G, O), for each line; and int64, shape (lines, G, O).
+            Integers in floating point, shape (M, G, O), one or two; and int64, shape (one or two, G, O).
 
         Raises:
             InputError: these are the errors of other columns.
         """
-        if weight.shape != self.twins.shape[1:]:
+        if weight.shape != self._shape:
             raise InputError(
                 f"columns of {tuple(weight.shape)} outputs, groups and rows, but errors of cells of"
-                f" {tuple(self.twins.shape[1:])}; make the errors for this layer with chip.layer"
+                f" {self._shape}; make the errors for this layer with chip.layer"
             )
         acting, flat = self._acting(weight), x.flatten(0, -3)
         wide = torch.promote_types(x.dtype, torch.float32)
@@ -106,9 +113,11 @@ class CellErrors:
         return self._rounded(twice, conducting.sum(-1).t())
 
     def _acting(self, weight: Tensor) -> tuple[Tensor, ...]:
-        """The errors that act when weight times input is +1, and on two lines those when it is -1."""
-        first, second = self.twins.to(weight.device)
-        return (first, second) if self._differential else (torch.where(weight > 0, first, second),)
+        """The errors that act when weight times input is +1, and those that do when it is -1, if there are any."""
+        first, second = self.twins(weight.device)
+        if self._kind == "single":
+            return (torch.where(weight > 0, first, second),)
+        return (first, first if self._kind == "charge" else second)
 
     def _rounded(self, twice: list[Tensor], n_on: Tensor) -> Tensor:
         error = torch.zeros_like(n_on)

@@ -29,7 +29,7 @@ def _add_up(
     Args:
         mac: S, (M, G, O).
         on, rest: products of inputs with the errors that act while weight times input is +1, and -1, (M, G, O); `rest`
-            is empty on one bit line.
+            is empty where there are none.
         sums: of both errors over rows, (2, G, O).
         gain, shift: as in `CellErrors`.
         curve, offset: over K, and of each comparator, (G, O).

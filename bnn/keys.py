@@ -81,18 +81,22 @@ def column_draws(key: tuple[int, int], *, groups: int, channels: int, comparator
     return per_channel(draws16(counter, key), channels)
 
 
-def cell_draws(key: tuple[int, int], *, groups: int, channels: int, rows: int) -> Tensor:
+def cell_draws(
+    key: tuple[int, int], *, groups: int, channels: int, rows: int, device: torch.device | None = None
+) -> Tensor:
     """One 8-bit draw for each cell of every physical column.
 
     Args:
         key: of a stream CELL.
         groups, channels, rows: the columns, and the rows in use of each.
+        device: where to draw; the CPU unless given.
 
     Returns:
         uint8, shape (2 twins, channels, groups, rows).
     """
-    blocks = column_blocks(groups=groups, channels=channels, each=16)[:, None]
-    row, zero = torch.arange(rows, dtype=torch.int64)[:, None], torch.zeros((), dtype=torch.int64)
+    blocks = column_blocks(groups=groups, channels=channels, each=16)[:, None].to(device)
+    row = torch.arange(rows, dtype=torch.int64, device=device)[:, None]
+    zero = torch.zeros((), dtype=torch.int64, device=device)
     # Twin by twin: half of the memory.
     twins = [draws8((blocks, row, zero + twin, zero), key).to(torch.uint8) for twin in range(2)]
     return torch.stack([per_channel(draws, channels).permute(2, 0, 1) for draws in twins])
