@@ -99,7 +99,7 @@ ngspice:
 	  echo "'$(PYTHON)' cannot make a virtual environment. On Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 2; }
 	@echo "setup 1/3: .venv with $$($(PYTHON) --version)"
 	@rm -f $@ $(READY) && $(PYTHON) -m venv --clear .venv
-	@echo "setup 2/3: $$(grep -c == $<) pinned packages, some 450 MB to download; PyPI's torch for Linux adds its CUDA libraries, some GB more"
+	@echo "setup 2/3: $$(grep -c == $<) pinned packages, some 650 MB to download; PyPI's torch for Linux adds its CUDA libraries, some GB more"
 	@echo "           (to get a CPU build, point PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS at one; details in .venv/pip.log)"
 	@set -o pipefail; $(PIP) install -r $< | tee .venv/pip.log | while read -r line; do case $$line in \
 	    Downloading*[0-9][0-9].[0-9]\ MB*|Downloading*\ GB*) echo "           $$line";; \
