@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -12,9 +13,13 @@ from tables import make_tables
 from torch import Tensor
 
 from prcim.bnn.column_sum import code_sum, majority_sum, noisy_sums, partial_sums
+from prcim.bnn.kernels import prepared
+from prcim.bnn.kernels.by_position import codes_by_position
+from prcim.bnn.kernels.code_tables import TABLE, code_tables
 from prcim.bnn.kernels.columns import digests
 from prcim.bnn.kernels.fused import fused_moments
 from prcim.bnn.kernels.packing import cut_windows, pack_images, pack_rows, words_for
+from prcim.bnn.kernels.vectors import has_byte_permutations
 from prcim.bnn.keys import digest
 from prcim.bnn.noise import NOISE_MODELS, LayerErrors, NoiseModel, Reads, VirtualChip
 from prcim.bnn.tables import IntegerTables
@@ -81,18 +86,20 @@ def both(x: Tensor, weight: Tensor, groups: int, tables: IntegerTables, model: N
 @LAWS
 @given(
     n=st.sampled_from(sorted(TABLES)),
-    batch=st.integers(1, 40),
+    batch=st.integers(1, 140),
     groups=st.integers(1, 4),
-    channels=st.integers(1, 300),
+    channels=st.integers(1, 150),
     model=st.sampled_from((None, *NOISE_MODELS)),
     threads=st.integers(1, 3),
+    by_position=st.booleans(),
     seed=st.integers(0, 1000),
 )
 def test_linear_layer_is_the_definition(
-    n: int, batch: int, groups: int, channels: int, model: NoiseModel | None, threads: int, seed: int
+    n: int, batch: int, groups: int, channels: int, model: NoiseModel | None, threads: int, by_position: bool, seed: int
 ) -> None:
     torch.set_num_threads(threads)
-    both(signs(seed, batch, groups * n), signs(seed + 1, channels, groups * n), groups, TABLES[n], model)
+    with patch.object(prepared, "has_byte_permutations", return_value=by_position and has_byte_permutations()):
+        both(signs(seed, batch, groups * n), signs(seed + 1, channels, groups * n), groups, TABLES[n], model)
 
 
 @LAWS
@@ -154,6 +161,39 @@ def test_errors_beyond_16_bits_are_taken_in_32(name: str) -> None:
     assert getattr(large, name).abs().max() > 2**15
     for model in NOISE_MODELS:
         both(signs(0, 9, 32), signs(1, 10, 32), 2, large, model)
+
+
+@pytest.mark.skipif(not has_byte_permutations(), reason="this processor has no permutations of bytes (AVX-512 VBMI)")
+@pytest.mark.parametrize("n", [16, 64, 128, 200])
+@pytest.mark.parametrize("model", ["ideal", "mean", "gaussian", "iid", "column"])
+def test_loops_over_positions_are_used_where_they_can_be(model: NoiseModel, n: int) -> None:
+    with patch.object(prepared, "codes_by_position", side_effect=codes_by_position) as used:
+        both(signs(0, 70, 2 * n), signs(1, 10, 2 * n), 2, TABLES[n], model)
+    # Not for a converter with a comparator for each threshold, whose offsets differ.
+    assert used.call_count == 1 + len(ADCS) - (model == "column")
+
+
+def test_limits_are_the_draws_at_which_a_code_changes() -> None:
+    """Every code of every K and draw, counted from the tables and from the errors themselves."""
+    tables, below, step, half = TABLES[100], np.array([[6400, 6400 + 64, 6400 - 3 * 64]], np.int32), 3, 4
+    errors = tables.total.numpy()
+    steps = np.arange(1 - half, half, dtype=np.int32) * (128 * step)
+    made = code_tables(errors, below, steps)
+    assert made is not None
+    by_kind = made.tables.reshape(-1, 1 + made.cuts, TABLE)
+    for column, threshold in enumerate(below[0]):
+        z = errors + 128 * np.arange(101)[:, None] - threshold
+        wanted = np.clip(np.floor_divide(z, 128 * step), -half, half - 1) + half
+        of_column = by_kind[made.which[0, column], :, 100::-1]
+        found = of_column[0][:, None] + (np.arange(256)[None, None] > of_column[1:, :, None]).sum(0)
+        assert np.array_equal(found, wanted)
+
+
+def test_tables_that_fall_with_the_draw_have_no_limits() -> None:
+    falling = np.arange(256, dtype=np.int32)[None, ::-1].repeat(17, axis=0)
+    below, steps = np.zeros((1, 1), np.int32), np.zeros(1, np.int32)
+    assert code_tables(falling, below, steps) is None
+    assert code_tables(falling[:, ::-1], below, steps) is not None
 
 
 def test_errors_change_the_result() -> None:

@@ -39,6 +39,7 @@ def _ones(context: Any, word: Any) -> Any:
 
 @inlined
 def philox_words(a: Any, b: Any, c: Any, d: Any, k0: Any, k1: Any) -> Any:
+    """`prcim.bnn.philox.philox` on 64-bit integers."""
     for _ in range(7):
         p0, p1 = (a & _LOW) * _M0, (c & _LOW) * _M1
         a, b, c, d = (p1 >> _HALF) ^ b ^ k0, p1, (p0 >> _HALF) ^ d ^ k1, p0

@@ -10,7 +10,9 @@ import numba
 Function = TypeVar("Function", bound=Callable[..., object])
 
 #: Of all loops and what they are made of. Numba looks at the file of a function only, not at what it calls.
-_SOURCES = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
+_SOURCES = hashlib.sha256(
+    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+).hexdigest()
 
 
 def compiled(function: Function) -> Function:

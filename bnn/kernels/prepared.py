@@ -1,5 +1,6 @@
 """A layer's inputs, weights and errors as the loops take them."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -8,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from prcim.bnn.kernels.by_position import codes_by_position
 from prcim.bnn.kernels.columns import (
     CODE,
     FLASH,
@@ -21,6 +23,7 @@ from prcim.bnn.kernels.columns import (
 )
 from prcim.bnn.kernels.packing import cut_windows, pack_images, pack_rows, to_lanes, words_for
 from prcim.bnn.kernels.threads import share
+from prcim.bnn.kernels.vectors import has_byte_permutations
 
 Words = NDArray[np.uint64]
 #: Errors and thresholds are kept in units of 2^-6 of the partial sum.
@@ -68,6 +71,18 @@ def output_shape(x: Tensor, weight: Tensor, stride: int) -> tuple[int, ...]:
     return (len(x), *sides, len(weight))
 
 
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Lanes:
+    """What the loops over channels take, in the order of `to_lanes`; `number` has a part's blocks as its length."""
+
+    number: tuple[int, ...]
+    weights: Words
+    base: NDArray[np.uint32]
+    below: NDArray[np.int32]
+    comparators: NDArray[np.int32]
+
+
 class Prepared:
     """Inputs and weights in bits, tables and thresholds in the order of the loops.
 
@@ -86,18 +101,13 @@ class Prepared:
         column: Tensor, offsets: Tensor, images: Tensor, layout: Layout,
     ) -> None:  # fmt: skip
         groups, outputs = layout.groups, len(weight)
-        self._layout, self.outputs = layout, outputs
+        self._layout, self.outputs, self.read = layout, outputs, layout.read
         self.shape = output_shape(x, weight, layout.stride)
         self.n = weight[0].numel() // groups
-        blocks = 8 if -(-outputs // 128) * 96 <= outputs else 2
-        self._lanes = (0,) * blocks
         self.words = _words(x, weight, groups, layout.stride, self.shape)
-        count = len(self.words)
-        rows = _rows(weight if weight.dim() == 2 else weight.permute(0, 2, 3, 1).flatten(1), groups)
-        self._weights = np.ascontiguousarray(to_lanes(np.moveaxis(rows, 0, 2), blocks).swapaxes(1, 2))
-        self._tables = _narrow(fresh, residual, curves)
-        base = column * (self.n + 1) if len(column) else torch.zeros(groups, outputs, dtype=torch.int64)
-        self._base = to_lanes(base.numpy().astype(np.uint32), blocks)
+        self.rows = _rows(weight if weight.dim() == 2 else weight.permute(0, 2, 3, 1).flatten(1), groups)
+        self.tables = _narrow(fresh, residual, curves)
+        self.column = column.numpy()
         below = torch.full((groups, outputs), _UNIT * (self.n + layout.begin), dtype=torch.int32)
         if len(threshold):
             below += threshold.to(torch.int32) * _UNIT
@@ -108,36 +118,48 @@ class Prepared:
             comparators = ideal[:, None, None] - offsets
         elif len(offsets):
             below -= offsets[0]
-        self._flash = len(comparators) > 0
-        self._below, self._comparators = to_lanes(below.numpy(), blocks), to_lanes(comparators.numpy(), blocks)
+        self.below, self._comparators = below.numpy(), comparators.numpy()
+        count = len(self.words)
         positions = count // max(self.shape[0], 1)
-        self._counters = np.zeros((count, 3), np.uint64)
-        self._counters[:, 0] = np.tile(np.arange(positions), self.shape[0])
-        self._counters[:, 1] = np.repeat(images.numpy(), positions)
-        self._counters[:, 2] = layout.read
-        self._keys = np.array([layout.keys[:2], layout.keys[2:]], np.uint64)
-        self._patterns = np.empty((2, count if len(residual) else 0, groups), np.uint64)
-        if len(residual):
-            share(lambda first, last: digests(self.words, self._patterns, first, last), count, least=512)
+        self.counters = np.zeros((count, 3), np.uint64)
+        self.counters[:, 0] = np.tile(np.arange(positions), self.shape[0])
+        self.counters[:, 1] = np.repeat(images.numpy(), positions)
+        self.counters[:, 2] = layout.read
+        self.keys = np.array([layout.keys[:2], layout.keys[2:]], np.uint64)
+
+    @functools.cached_property
+    def patterns(self) -> Words:
+        """Digests of the inputs of each column, (2, M, G), if errors are drawn by them."""
+        found = np.empty((2, len(self.words) if len(self.tables[1]) else 0, self._layout.groups), np.uint64)
+        share(lambda first, last: digests(self.words, found, first, last), found.shape[1], least=512)
+        return found
+
+    @functools.cached_property
+    def _in_lanes(self) -> "_Lanes":
+        blocks = 8 if -(-self.outputs // 128) * 96 <= self.outputs else 2
+        base = np.zeros(self.below.shape, np.uint32)
+        if len(self.column):
+            base = (self.column * (self.n + 1)).astype(np.uint32)
+        return _Lanes(
+            number=(0,) * blocks,
+            weights=np.ascontiguousarray(to_lanes(np.moveaxis(self.rows, 0, 2), blocks).swapaxes(1, 2)),
+            base=to_lanes(base, blocks),
+            below=to_lanes(self.below, blocks),
+            comparators=to_lanes(self._comparators, blocks),
+        )
 
     def totals(self) -> Tensor:
         """What the read-outs of each output add up to, float32, `output_shape`."""
-        layout = self._layout
+        layout, flash = self._layout, len(self._comparators) > 0
         # Steps and ranges beyond every sum change nothing, and would leave the range in which floats are exact.
         step = min(layout.step // 2, 1 << 15)
-        half = min(2**layout.bits // 2, (1 << 14) // step + 2) if not self._flash else 2**layout.bits // 2
-        bias = half + (1 << 13) // step + 1
-        mode = layout.mode if layout.mode != FLASH or self._flash else CODE
-        found = np.empty((len(self.words), self.outputs), np.float32)
-        parts = self._weights.shape[1]
-
-        def work(first: int, last: int) -> None:
-            read_out(
-                self.words, self._weights, self.n, self._tables, self._base, self._below, self._comparators,
-                self._counters, self._patterns, self._keys, mode, step, half, bias, self._lanes, first, last, found,
-            )  # fmt: skip
-
-        share(work, -(-len(found) // TILE) * parts)
+        half = min(2**layout.bits // 2, (1 << 14) // step + 2) if not flash else 2**layout.bits // 2
+        mode = layout.mode if layout.mode != FLASH or flash else CODE
+        found = None
+        if mode != FLASH and has_byte_permutations():
+            found, bias = codes_by_position(self, mode, step, half), half
+        if found is None:
+            found, bias = self._codes(mode, step, half)
         # Sums of integers, exact in float32.
         if mode == MAJORITY:
             found *= 2
@@ -148,6 +170,22 @@ class Prepared:
             found += layout.groups * (layout.begin + layout.step // 2)
         return torch.from_numpy(found).reshape(self.shape)
 
+    def _codes(self, mode: int, step: int, half: int) -> tuple[NDArray[np.float32], int]:
+        """The same for any processor, channels side by side: sums of number + bias, and that bias."""
+        bias = half + (1 << 13) // step + 1
+        found = np.empty((len(self.words), self.outputs), np.float32)
+        lanes = self._in_lanes
+        parts = lanes.weights.shape[1]
+
+        def work(first: int, last: int) -> None:
+            read_out(
+                self.words, lanes.weights, self.n, self.tables, lanes.base, lanes.below, lanes.comparators,
+                self.counters, self.patterns, self.keys, mode, step, half, bias, lanes.number, first, last, found,
+            )  # fmt: skip
+
+        share(work, -(-len(found) // TILE) * parts)
+        return found, bias
+
     @property
     def _reach(self) -> int:
         """Distance of either end of a converter's range from its first threshold."""
@@ -156,13 +194,14 @@ class Prepared:
 
     def moments(self) -> Tensor:
         """Sums over all positions of S + error - threshold in units of 2^-6, and of its square, int64, (2, G, O)."""
-        groups, parts = self._weights.shape[:2]
+        lanes = self._in_lanes
+        groups, parts = lanes.weights.shape[:2]
         found = np.empty((2, groups, self.outputs), np.int64)
 
         def work(first: int, last: int) -> None:
             moments(
-                self.words, self._weights, self.n, self._tables, self._base, self._below, self._counters,
-                self._patterns, self._keys, self._lanes, self.outputs, first, last, found,
+                self.words, lanes.weights, self.n, self.tables, lanes.base, lanes.below, self.counters,
+                self.patterns, self.keys, lanes.number, self.outputs, first, last, found,
             )  # fmt: skip
 
         share(work, groups * parts)
@@ -170,14 +209,15 @@ class Prepared:
 
     def clipped(self, most: int) -> Tensor | None:
         """Position, group and output of each sum beyond its converter's range, (count, 3); None: more than `most`."""
-        items = np.arange(-(-len(self.words) // TILE) * self._weights.shape[1])
+        lanes = self._in_lanes
+        items = np.arange(-(-len(self.words) // TILE) * lanes.weights.shape[1])
         parts: dict[int, NDArray[np.int64] | None] = {}
 
         def work(first: int, last: int) -> None:
             found = np.empty((most, 3), np.int64)
             count = clipped(
-                self.words, self._weights, self.n, self._tables, self._base, self._below, self._counters,
-                self._patterns, self._keys, self._reach, self._lanes, self.outputs, items[first:last], found,
+                self.words, lanes.weights, self.n, self.tables, lanes.base, lanes.below, self.counters,
+                self.patterns, self.keys, self._reach, lanes.number, self.outputs, items[first:last], found,
             )  # fmt: skip
             parts[first] = None if count > most else found[:count].copy()
 
@@ -195,13 +235,13 @@ class Prepared:
             slope: by |z| in units of 2^-6; if empty, 1 within the converter's range.
             first, last: which positions.
         """
-        reach = self._reach
+        reach, lanes = self._reach, self._in_lanes
         leaving = np.empty((last - first, self._layout.groups, self.outputs), np.float32)
 
         def work(begin: int, end: int) -> None:
             gradients(
-                self.words, self._weights, self.n, self._tables, self._base, self._below, self._counters,
-                self._patterns, self._keys, slope.numpy(), -reach, reach, self._lanes, first + begin, first + end,
+                self.words, lanes.weights, self.n, self.tables, lanes.base, lanes.below, self.counters,
+                self.patterns, self.keys, slope.numpy(), -reach, reach, lanes.number, first + begin, first + end,
                 arriving.numpy(), first, leaving,
             )  # fmt: skip
 

@@ -1,0 +1,62 @@
+"""Codes of a column by its number of conducting cells and a draw, as tables of bytes for the loops over positions."""
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Entries of a small table; a large one has twice as many.
+TABLE = 128
+#: Limits from which on it is faster to look each error up.
+CUTS_MAX = 48
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CodeTables:
+    """What a code is, for each kind of column: those with the same threshold.
+
+    Attributes:
+        tables: for each kind 1 + `cuts` tables by n - K: the code of the draw 0, and the limits above which a draw
+            makes it one more; flat.
+        which: kind of each column, (G, O).
+        cuts: how many limits.
+    """
+
+    tables: NDArray[np.uint8]
+    which: NDArray[np.int64]
+    cuts: int
+
+
+def code_tables(errors: NDArray[Any], below: NDArray[np.int32], steps: NDArray[np.int32]) -> CodeTables | None:
+    """The tables of some columns.
+
+    Args:
+        errors: by K and draw, in units of 2^-6, not falling with the draw, (n + 1, draws).
+        below: what 128 K + error of each column must reach for the middle code, (G, O).
+        steps: what has to be added to that for each code from 1 on, rising, (codes - 1,).
+
+    Returns:
+        None: there are too many limits, or rows, or codes for it to work, or to be of use.
+    """
+    count, draws = errors.shape
+    if count > 2 * TABLE or len(steps) > 255 or (np.diff(errors, axis=1) < 0).any():
+        return None
+    kinds, which = np.unique(below, return_inverse=True)
+    wanted = (kinds[:, None] + steps).ravel()
+    # How many draws leave each code unreached; 256: all.
+    missed = np.stack([row.searchsorted(wanted - 128 * k) for k, row in enumerate(errors.astype(np.int32))], axis=-1)
+    missed = np.where(missed == draws, 256, missed).reshape(len(kinds), len(steps), count)
+    first = (missed == 0).sum(axis=1)
+    cuts = int(((missed > 0) & (missed < 256)).sum(axis=1).max(initial=0))
+    if cuts > CUTS_MAX:
+        return None
+    size = TABLE if count <= TABLE else 2 * TABLE
+    tables = np.zeros((len(kinds), 1 + cuts, size), np.uint8)
+    tables[:, 0, :count] = first[:, ::-1]
+    for cut in range(cuts):
+        place = np.minimum(first + cut, len(steps) - 1)
+        limit = np.take_along_axis(missed, place[:, None], axis=1)[:, 0] - 1
+        tables[:, 1 + cut, :count] = np.where(first + cut < len(steps), limit, 255)[:, ::-1]
+    return CodeTables(tables=tables.ravel(), which=which.reshape(below.shape).astype(np.int64), cuts=cuts)
