@@ -35,12 +35,12 @@ class Layer:
         """Partial sums of the batch."""
         return self.batch * max(self.side, 1) ** 2 * self.outputs * self.groups(rows)
 
-    def tensors(self, batch: int | None = None) -> tuple[Tensor, Tensor]:
+    def tensors(self, device: str, batch: int | None = None) -> tuple[Tensor, Tensor]:
         """Inputs and weights, float32, +-1."""
         generator = torch.Generator().manual_seed(0)
         image, window = ((self.side, self.side), (3, 3)) if self.side else ((), ())
         shapes = (batch or self.batch, self.inputs, *image), (self.outputs, self.inputs, *window)
-        x, weight = (torch.randint(0, 2, shape, generator=generator) * 2.0 - 1 for shape in shapes)
+        x, weight = ((torch.randint(0, 2, shape, generator=generator) * 2.0 - 1).to(device) for shape in shapes)
         return x, weight
 
 
@@ -71,20 +71,22 @@ def tables_for(rows: int) -> IntegerTables:
     return dataclasses.replace(made, n_used=rows, **curves, **by_draw)
 
 
-def noise_free(layer: Layer) -> Callable[[], Tensor]:
-    """The product as torch computes it, float32."""
-    x, weight = layer.tensors()
+def noise_free(layer: Layer, device: str) -> Callable[[], Tensor]:
+    """The product as torch computes it: float32, or on a GPU bfloat16, from tensors that are so already."""
+    x, weight = _as_torch_would(*layer.tensors(device))
     if layer.side:
         return lambda: functional.conv2d(x, weight, padding=1)
     return lambda: functional.linear(x, weight)
 
 
-def on_columns(layer: Layer, tables: IntegerTables, model: NoiseModel, readout: str) -> Callable[[], Tensor]:
+def on_columns(
+    layer: Layer, tables: IntegerTables, model: NoiseModel, readout: str, device: str
+) -> Callable[[], Tensor]:
     """The same layer on columns: padding, packing, the errors of a new chip, read-outs, their sum."""
-    x, weight = layer.tensors()
+    x, weight = layer.tensors(device)
     groups, number = layer.groups(tables.n_used), iter(range(1 << 30))
-    threshold = torch.full((groups, layer.outputs), -1.0)
-    reads = Reads(images=torch.arange(layer.batch))
+    threshold = torch.full((groups, layer.outputs), -1.0, device=device)
+    reads = Reads(images=torch.arange(layer.batch, device=device))
 
     def forward() -> Tensor:
         chip = VirtualChip(tables=tables, model=model, number=next(number))
@@ -97,7 +99,9 @@ def on_columns(layer: Layer, tables: IntegerTables, model: NoiseModel, readout: 
     return forward
 
 
-def plain(layer: Layer, tables: IntegerTables, way: str, readout: str) -> tuple[Callable[[], Tensor], float]:
+def plain(
+    layer: Layer, tables: IntegerTables, way: str, readout: str, device: str
+) -> tuple[Callable[[], Tensor], float]:
     """Noise by torch alone, and how many times that is the whole batch: it is run on as many images as fit in memory.
 
     `lookup` is bmm, randint and a gather from the table; `gauss` is bmm and randn for every partial sum.
@@ -105,8 +109,8 @@ def plain(layer: Layer, tables: IntegerTables, way: str, readout: str) -> tuple[
     rows = tables.n_used
     groups = layer.groups(rows)
     batch = max(min(layer.batch, layer.batch * PARTIAL_SUMS_AT_ONCE // layer.sums(rows)), 1)
-    x, weight = layer.tensors(batch)
-    total = (tables.total.float() / 64).flatten()
+    x, weight = _as_torch_would(*layer.tensors(device, batch))
+    total = (tables.total.float() / 64).flatten().to(device)
     sigma = float(total.std())
 
     def forward() -> Tensor:
@@ -118,7 +122,7 @@ def plain(layer: Layer, tables: IntegerTables, way: str, readout: str) -> tuple[
         right = columns.reshape(-1, groups, rows).permute(1, 2, 0)
         mac = torch.bmm(left, right)
         if way == "lookup":
-            draw = torch.randint(0, 256, mac.shape, dtype=torch.int32)
+            draw = torch.randint(0, 256, mac.shape, dtype=torch.int32, device=device)
             analog = mac + total[(((mac + rows) / 2).to(torch.int32) * 256 + draw)]
         else:
             analog = mac + sigma * torch.randn_like(mac)
@@ -127,3 +131,9 @@ def plain(layer: Layer, tables: IntegerTables, way: str, readout: str) -> tuple[
         return (((analog + 1) / 4).floor().clamp(-16, 15) * 4 + 1).sum(0)
 
     return forward, layer.batch / batch
+
+
+def _as_torch_would(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """On a GPU in the type that its tensor cores take; sums of 64 or 128 signs are exact in it."""
+    narrow = torch.bfloat16 if x.device.type == "cuda" else torch.float32
+    return x.to(narrow), weight.to(narrow)

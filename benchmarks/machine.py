@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 #: Packages whose speed is in the figures.
-PACKAGES = ("numpy", "scipy", "PySpice", "pandas", "torch", "numba")
+PACKAGES = ("numpy", "scipy", "PySpice", "pandas", "torch", "numba", "triton")
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def machine() -> dict[str, Any]:
     """Processor, cores, versions and the commit that was measured."""
+    gpu = _words(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"])
     return {
         "cpu": _cpu(),
+        **({"gpu": gpu} if gpu else {}),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

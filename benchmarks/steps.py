@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.gpu import timed_on_gpu
 from benchmarks.layers import tables_for
 from benchmarks.machine import ROOT
 from benchmarks.measurement import median, timed
@@ -44,10 +45,10 @@ class NoiseFree(nn.Module):
         return x
 
 
-def _step(kind: str, rows: int, batch: int) -> Callable[[], None]:
+def _step(kind: str, rows: int, batch: int, device: str) -> Callable[[], None]:
     """A training step: forward, backward, Adam. `kind` is "none" or a read-out."""
-    x = torch.randint(-255, 256, (batch, 3 * 32 * 32)).float()
-    labels = torch.randint(0, CLASSES, (batch,))
+    x = torch.randint(-255, 256, (batch, 3 * 32 * 32)).float().to(device)
+    labels = torch.randint(0, CLASSES, (batch,)).to(device)
     if kind == "none":
         network: nn.Module = NoiseFree()
     else:
@@ -55,15 +56,18 @@ def _step(kind: str, rows: int, batch: int) -> Callable[[], None]:
         options: dict[str, Any] = {"readout": "adc"} if kind == "code" else {"readout": kind, "column_norm": True}
         spec = Vgg9Spec.for_images(SIZE, classes=CLASSES, rows=rows, n_used=rows, **options)
         network, tables = Chain(spec), tables_for(rows)
+    network = network.to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     numbers = iter(range(1 << 30))
 
     def step() -> None:
         if kind == "none":
-            scores = network(x)
+            # The tensor cores' type; with noise nothing but the digital first and last layer would take it.
+            with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+                scores = network(x).float()
         else:
             chip = VirtualChip(tables=tables, model="iid", number=next(numbers), half="train")
-            scores = network(x, chip, Reads(images=torch.arange(batch)))
+            scores = network(x, chip, Reads(images=torch.arange(batch, device=device)))
         optimizer.zero_grad()
         nn.functional.cross_entropy(scores, labels).backward()
         optimizer.step()
@@ -71,43 +75,49 @@ def _step(kind: str, rows: int, batch: int) -> Callable[[], None]:
     return step
 
 
-def steps(rows: int, readout: str, count: int, *, batch: int) -> dict[str, Any]:
+def steps(rows: int, readout: str, count: int, *, batch: int, device: str) -> dict[str, Any]:
     """Seconds of a step with i.i.d. noise and without, in turn."""
-    ways = [_step(readout, rows, batch), _step("none", rows, batch)]
+    ways = [_step(kind, rows, batch, device) for kind in (readout, "none")]
+    clock = timed_on_gpu if device == "cuda" else timed
     seconds: list[list[float]] = [[], []]
     for number in range(count + 1):
         for way, found in zip(ways, seconds, strict=True):
-            spent = timed(way)
+            spent = clock(way)
             if number:
                 found.append(spent)
     a, b = (median(found) for found in seconds)
     return {"ratio": a / b, "a_s": a, "b_s": b, "n": count, "batch": batch, "threads": torch.get_num_threads()}
 
 
-def peak_bytes(rows: int, readout: str, count: int, *, batch: int) -> dict[str, Any]:
+def peak_bytes(rows: int, readout: str, count: int, *, batch: int, device: str) -> dict[str, Any]:
     """What two steps add to the memory of a process that has everything loaded, each kind in a process of its own."""
     del count
     found = []
     for kind in (readout, "none"):
-        command = [sys.executable, "-m", "benchmarks.steps", kind, str(rows), str(batch)]
+        command = [sys.executable, "-m", "benchmarks.steps", kind, str(rows), str(batch), device]
         answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         found.append(json.loads(answer.stdout))
     a, b = found
     return {"ratio": a / b, "a_s": 0.0, "b_s": 0.0, "n": 1, "batch": batch, "a_bytes": a, "b_bytes": b}
 
 
-def _peak() -> int:
-    """Largest resident memory so far, bytes; that of `getrusage` would begin with the process that started this one."""
+def _peak(device: str) -> int:
+    """Largest resident memory so far, bytes; that of `getrusage` would begin with the process that started this one.
+
+    On a GPU the largest that torch has had in use there.
+    """
+    if device == "cuda":
+        return int(torch.cuda.max_memory_allocated())
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 if __name__ == "__main__":
-    kind, rows, batch = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    kind, rows, batch, device = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     # What compiling takes is no part of a step.
-    _step(kind, rows, 2)()
-    before = _peak()
-    step = _step(kind, rows, batch)
+    _step(kind, rows, 2, device)()
+    before = _peak(device)
+    step = _step(kind, rows, batch, device)
     step()
     step()
-    print(json.dumps(_peak() - before))
+    print(json.dumps(_peak(device) - before))

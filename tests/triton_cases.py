@@ -148,6 +148,16 @@ def test_errors_beyond_16_bits(name: str, model: NoiseModel) -> None:
     assert_the_same(signs(0, 9, 32), signs(1, 10, 32), 2, large, model, SAR)
 
 
+@pytest.mark.parametrize("readout", ["majority", "sar", "flash"])
+def test_sums_on_a_threshold(readout: str) -> None:
+    """Errors of 1 in S put every sum that can come so near on a threshold, or a step away from one."""
+    tables = tables_for(16)
+    tables = dataclasses.replace(tables, total=torch.where(tables.total > 0, 64, -64), bank=tables.bank * 0 + 64)
+    tables = dataclasses.replace(tables, **{name: getattr(tables, name) * 0 for name in ("residual", "read", "chips")})
+    for model in ("iid", "column"):
+        assert_the_same(signs(0, 9, 32), signs(1, 40, 32), 2, tables, model, READOUTS[readout])
+
+
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
 def test_narrow_types(kind: torch.dtype) -> None:
     assert_the_same(signs(0, 9, 32).to(kind), signs(1, 10, 32).to(kind), 2, tables_for(16), "iid", SAR)
