@@ -199,6 +199,8 @@ def columns(
     blocks = (outputs + 15) // 16
     low: tl.constexpr = -HALF * STEP
     high: tl.constexpr = HALF * STEP - 1
+    # Row K of a table begins at 256 K = 128 S + 128 N.
+    middle_fresh, middle_residual = fresh + 128 * N, residual + 128 * N
     counts = tl.zeros((BM, 16 * NB), tl.int32)
     for g in range(tl.program_id(1) * share, tl.minimum((tl.program_id(1) + 1) * share, groups)):
         mac = tl.zeros((BM, 16 * NB), tl.int32)
@@ -208,18 +210,20 @@ def columns(
         else:
             for chunk in range((N + BK - 1) // BK):
                 mac = _more(mac, x, weight, start, here, o, g, chunk * BK, groups, outputs, run, row_size, N, BK)
-        n_on = (mac + N) >> 1
         column = g * outputs + o
         z = mac * 64 - tl.load(below + column, mask=o < outputs, other=0)[None, :]
         word = (g * blocks + block).to(tl.uint32)[None, :]
         if FRESH:
-            z += _look_up(fresh, n_on * 256 + _draws(key0, key1, word, position, image, read, BM, NB), FRESH_BITS)
+            draws = _draws(key0, key1, word, position, image, read, BM, NB)
+            z += _look_up(middle_fresh, mac * 128 + draws, FRESH_BITS)
         if RESIDUAL:
             pattern = patterns + (row * groups + g) * 2
             d0 = tl.load(pattern, mask=here[:, None], other=0)
             d1 = tl.load(pattern + 1, mask=here[:, None], other=0)
-            z += _look_up(residual, n_on * 256 + _draws(key2, key3, word, d0, d1, 0, BM, NB), RESIDUAL_BITS)
+            draws = _draws(key2, key3, word, d0, d1, 0, BM, NB)
+            z += _look_up(middle_residual, mac * 128 + draws, RESIDUAL_BITS)
         if CURVES:
+            n_on = (mac + N) >> 1
             if BASE:
                 n_on += tl.load(base + column, mask=o < outputs, other=0)[None, :]
             z += _look_up(curves, n_on, CURVES_BITS)
