@@ -59,8 +59,11 @@ def majority_sum(
         (B, O), or (B, O, H', W'); integers in the type of `x`.
     """
     groups = len(threshold)
-    if fused and has_kernel(x) and not has_cells(errors) and gradient == "smoothed":
-        return fused_sum(x, weight, threshold, errors, reads, mode=MAJORITY, groups=groups, stride=stride)
+    if fused and has_kernel(x) and not has_cells(errors):
+        straight = gradient == "straight"
+        return fused_sum(
+            x, weight, threshold, errors, reads, mode=MAJORITY, groups=groups, stride=stride, straight=straight
+        )
     x = _as_the_operator(x)
     columns = _cut_weight(weight, groups).to(x.dtype)
 

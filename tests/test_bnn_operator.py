@@ -9,6 +9,7 @@ import torch
 from tables import make_tables
 from torch import Tensor
 
+from prcim.bnn.binarize import Gradient
 from prcim.bnn.column_layers import ColumnConv2d
 from prcim.bnn.column_sum import code_sum, majority_sum
 from prcim.bnn.kernels.columns import CODE, FLASH, MAJORITY
@@ -46,8 +47,9 @@ def layer_sum(kind: str, readout: str, model: NoiseModel, *, fused: bool) -> lis
     """Output, and the gradients of x, weight and threshold."""
     x, weight, threshold = inputs(kind)
     options: dict[str, Any] = {"fused": fused, "stride": 1 if kind == "linear" else 2}
-    if readout == "majority":
-        total = majority_sum(x, weight, threshold, layer_errors(model), READS, **options)
+    if readout in ("majority", "straight"):
+        gradient: Gradient = "straight" if readout == "straight" else "smoothed"
+        total = majority_sum(x, weight, threshold, layer_errors(model), READS, gradient=gradient, **options)
     else:
         adc = ADC if readout == "sar" else FLASH_ADC
         total = code_sum(x, weight, adc, layer_errors(model, adc.comparators), READS, groups=GROUPS, **options)
@@ -58,7 +60,7 @@ def layer_sum(kind: str, readout: str, model: NoiseModel, *, fused: bool) -> lis
 
 
 @pytest.mark.parametrize("kind", ["linear", "convolution"])
-@pytest.mark.parametrize("readout", ["majority", "sar", "flash"])
+@pytest.mark.parametrize("readout", ["majority", "straight", "sar", "flash"])
 @pytest.mark.parametrize("model", NOISE_MODELS)
 def test_gradients_are_those_of_the_definition(kind: str, readout: str, model: NoiseModel) -> None:
     found, wanted = (layer_sum(kind, readout, model, fused=fused) for fused in (True, False))

@@ -35,6 +35,7 @@ def fused_sum(
     bits: int = 0,
     step: int = 2,
     begin: int = 0,
+    straight: bool = False,
 ) -> Tensor:
     """Read-outs of columns, added over the columns of each output.
 
@@ -43,6 +44,7 @@ def fused_sum(
             of a converter is empty.
         mode: MAJORITY, CODE or FLASH of `prcim.bnn.kernels.columns`.
         bits, step, begin: of a converter: bits, step in S, first threshold in S.
+        straight: whether votes pass gradients straight through their window.
 
     Raises:
         InputError: the inputs cannot be cut so, or the errors are those of other columns.
@@ -65,6 +67,7 @@ def fused_sum(
         begin=begin,
         read=0 if reads is None else reads.read,
         keys=keys,
+        straight=straight,
     )
     total: Tensor = column_sum(x, weight, threshold, *terms, images, layout.as_numbers())
     return total

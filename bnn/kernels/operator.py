@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from prcim.bnn.binarize import expected_sign_slope
+from prcim.bnn.binarize import Gradient, vote_slope
 from prcim.bnn.kernels.columns import MAJORITY
 from prcim.bnn.kernels.dense import product_gradients, take_off
 from prcim.bnn.kernels.prepared import Layout, Prepared, output_shape
@@ -66,7 +66,8 @@ def column_sum_gradients(
             grads = product_gradients(grad.to(x.dtype), x, weight, known.stride)
             take_off(found, arriving.to(x.dtype), x, weight, known, *grads)
             return (*grads, torch.zeros_like(threshold))
-    slope = (_slope(made.n) if known.mode == MAJORITY else torch.zeros(0)).to(x.device)
+    gradient: Gradient = "straight" if known.straight else "smoothed"
+    slope = (_slope(made.n, gradient) if known.mode == MAJORITY else torch.zeros(0)).to(x.device)
     columns = _rows(weight).reshape(len(weight), known.groups, made.n).to(x.dtype)
     positions = math.prod(made.shape[1:-1])
     images_at_once = max(AT_ONCE // (known.groups * len(weight) * positions), 1)
@@ -138,8 +139,8 @@ def _channels_second(total: Tensor) -> Tensor:
 
 
 @functools.cache
-def _slope(n: int) -> Tensor:
-    """Slope of the expected sign by |z| in units of 2^-6, up to where it is zero in float32."""
+def _slope(n: int, gradient: Gradient) -> Tensor:
+    """Slope of votes by |z| in units of 2^-6, up to where it is zero in float32."""
     width = math.sqrt(n)
     last = math.ceil(15 * width * _UNIT)
-    return expected_sign_slope(torch.arange(last + 1, dtype=torch.float32) / _UNIT, width)
+    return vote_slope(torch.arange(last + 1, dtype=torch.float32) / _UNIT, width, gradient)

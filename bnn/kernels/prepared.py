@@ -42,6 +42,7 @@ class Layout:
         bits, step, begin: of a converter: bits, step in S, first threshold in S.
         read: number of the read.
         keys: of READ and RESIDUAL, two words each.
+        straight: whether votes pass gradients straight, as for `prcim.bnn.binarize.vote_slope`.
     """
 
     groups: int
@@ -52,17 +53,22 @@ class Layout:
     begin: int
     read: int
     keys: tuple[int, int, int, int]
+    straight: bool = False
 
     def as_numbers(self) -> list[int]:
         """The same as a list."""
-        return [self.groups, self.stride, self.mode, self.bits, self.step, self.begin, self.read, *self.keys]
+        numbers = [self.groups, self.stride, self.mode, self.bits, self.step, self.begin, self.read, *self.keys]
+        return [*numbers, int(self.straight)]
 
     @staticmethod
     def from_numbers(numbers: list[int]) -> "Layout":
         """The layout of a list."""
-        groups, stride, mode, bits, step, begin, read, *keys = numbers
+        groups, stride, mode, bits, step, begin, read, *keys, straight = numbers
         words = (keys[0], keys[1], keys[2], keys[3])
-        return Layout(groups=groups, stride=stride, mode=mode, bits=bits, step=step, begin=begin, read=read, keys=words)
+        return Layout(
+            groups=groups, stride=stride, mode=mode, bits=bits, step=step, begin=begin, read=read, keys=words,
+            straight=bool(straight),
+        )  # fmt: skip
 
 
 def output_shape(x: Tensor, weight: Tensor, stride: int) -> tuple[int, ...]:
