@@ -105,6 +105,11 @@ class TritonColumns:
         return leaving
 
     @property
+    def _bits(self) -> list[int]:
+        """Of the entries of each table; 0 without a GPU."""
+        return [8 * table.element_size() if self._device.type == "cuda" else 0 for table in self._tables]
+
+    @property
     def _converter(self) -> tuple[int, int]:
         """Step in units of 2 in S, and half of the codes; what lies beyond every int32 changes nothing and is cut."""
         step = min(self._layout.step // 2, 1 << 24)
@@ -147,7 +152,7 @@ class TritonColumns:
             return
         layout = self._layout
         has = [len(table) > 0 for table in self._tables]
-        bits = [8 * table.element_size() if self._device.type == "cuda" else 0 for table in self._tables]
+        bits = self._bits
         grid = (
             triton.cdiv(last - first, TILE) * triton.cdiv(self.outputs, 16 * BLOCKS),
             triton.cdiv(layout.groups, share),
@@ -164,7 +169,7 @@ class TritonColumns:
                 unused if slope is None else slope, out, first, last, self._positions, *self._window, layout.groups,
                 self.outputs, share, _word(layout.read), *map(_word, layout.keys), gain, lift,
                 0 if self._comparators is None else len(self._comparators), 0 if slope is None else len(slope) - 1,
-                MODE=mode, N=self.n, STEP=step, HALF=half, FRESH=has[0], RESIDUAL=has[1], CURVES=has[2],
+                MODE=mode.value, N=self.n, STEP=step, HALF=half, FRESH=has[0], RESIDUAL=has[1], CURVES=has[2],
                 FRESH_BITS=bits[0], RESIDUAL_BITS=bits[1], CURVES_BITS=bits[2], BASE=self._base is not None,
                 SPLIT=split, BM=TILE, NB=BLOCKS, BK=32 if self.n <= 32 else 64,
                 maxnreg=registers,
