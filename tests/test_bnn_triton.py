@@ -77,8 +77,8 @@ def test_launches_are_compiled_for_gpus(capability: int, product: str, tmp_path:
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stderr
     lines = [line.split() for line in run.stdout.splitlines()]
-    # Votes, moments and gradients; codes and gradients; flash.
-    assert [mode for loop, mode, *_ in lines if loop == "columns"] == ["0", "5", "3", "1", "4", "2"]
+    # Votes, moments and gradients; codes, those that clip and gradients; flash.
+    assert [mode for loop, mode, *_ in lines if loop == "columns"] == ["0", "5", "3", "1", "6", "4", "2"]
     assert {found for loop, _, _, found in lines if loop == "columns"} == {product}
     assert {loop for loop, *_ in lines} == {"pack", "digests", "columns"}
     # What one program may take of the smaller of the two GPUs.

@@ -75,6 +75,9 @@ def main(capability: int) -> None:
         made.totals()
         if mode == MAJORITY:
             made.moments()
+        if mode == CODE:
+            # What is counted is not there where nothing is started.
+            made.clipped(10)
         if mode != FLASH:
             made.gradients(torch.ones(70, 40), torch.ones(50 if mode == MAJORITY else 0), 3, 60)
 

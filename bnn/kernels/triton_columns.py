@@ -90,9 +90,12 @@ class TritonColumns:
         return found
 
     def clipped(self, most: int) -> Tensor | None:
-        """Nothing: sums beyond a converter's range are not looked for one by one."""
-        del most
-        return None
+        """Position, group and output of each sum beyond its converter's range, (count, 3); None: more than `most`."""
+        found = torch.zeros(1 + 3 * most, dtype=torch.int64, device=self._device)
+        step, half = self._converter
+        self._launch(loops.CLIPPED, found, 0, self.count, self._share(self.count), step=step, half=half, most=most)
+        count = int(found[0])
+        return found[1 : 1 + 3 * count].reshape(count, 3) if count <= most else None
 
     def gradients(self, arriving: Tensor, slope: Tensor, first: int, last: int) -> Tensor:
         """Gradients of the partial sums of some positions, (positions, G, O); arguments as for `Prepared`."""
@@ -147,6 +150,7 @@ class TritonColumns:
     def _launch(
         self, mode: Any, out: Tensor, first: int, last: int, share: int, *, arriving: Tensor | None = None,
         slope: Tensor | None = None, gain: int = 1, lift: int = 0, split: bool = False, step: int = 1, half: int = 1,
+        most: int = 0,
     ) -> None:  # fmt: skip
         if last <= first:
             return
@@ -168,7 +172,7 @@ class TritonColumns:
                 unused if self._patterns is None else self._patterns, unused if arriving is None else arriving,
                 unused if slope is None else slope, out, first, last, self._positions, *self._window, layout.groups,
                 self.outputs, share, _word(layout.read), *map(_word, layout.keys), gain, lift,
-                0 if self._comparators is None else len(self._comparators), 0 if slope is None else len(slope) - 1,
+                0 if self._comparators is None else len(self._comparators), most if slope is None else len(slope) - 1,
                 MODE=mode.value, N=self.n, STEP=step, HALF=half, FRESH=has[0], RESIDUAL=has[1], CURVES=has[2],
                 FRESH_BITS=bits[0], RESIDUAL_BITS=bits[1], CURVES_BITS=bits[2], BASE=self._base is not None,
                 SPLIT=split, BM=TILE, NB=BLOCKS, BK=32 if self.n <= 32 else 64,

@@ -12,7 +12,7 @@ import triton.language as tl
 from prcim.bnn import philox
 
 _ROUNDS = tl.constexpr(philox.ROUNDS)
-VOTES, CODES, FLASHES, VOTE_GRADIENTS, CODE_GRADIENTS, MOMENTS = (tl.constexpr(number) for number in range(6))
+VOTES, CODES, FLASHES, VOTE_GRADIENTS, CODE_GRADIENTS, MOMENTS, CLIPPED = (tl.constexpr(number) for number in range(7))
 
 
 @triton.jit
@@ -142,13 +142,15 @@ def _look_up(table: tl.tensor, index: tl.tensor, BITS: tl.constexpr) -> tl.tenso
         return tl.load(table + index).to(tl.int32)
 
 
-@triton.jit(do_not_specialize=["first", "last", "share", "read", "key0", "key1", "key2", "key3", "gain", "lift"])
+@triton.jit(
+    do_not_specialize=["first", "last", "share", "read", "key0", "key1", "key2", "key3", "gain", "lift", "most"]
+)
 def columns(
     x: tl.tensor, weight: tl.tensor, fresh: tl.tensor, residual: tl.tensor, curves: tl.tensor, base: tl.tensor,
     below: tl.tensor, comparators: tl.tensor, images: tl.tensor, patterns: tl.tensor, arriving: tl.tensor,
     slope: tl.tensor, out: tl.tensor, first: int, last: int, positions: int, wide: int, image_size: int, down: int,
     across: int, run: int, row_size: int, groups: int, outputs: int, share: int, read: int, key0: int, key1: int,
-    key2: int, key3: int, gain: int, lift: int, thresholds: int, steepest: int, MODE: tl.constexpr, N: tl.constexpr,
+    key2: int, key3: int, gain: int, lift: int, thresholds: int, most: int, MODE: tl.constexpr, N: tl.constexpr,
     STEP: tl.constexpr, HALF: tl.constexpr, FRESH: tl.constexpr, RESIDUAL: tl.constexpr, CURVES: tl.constexpr,
     FRESH_BITS: tl.constexpr, RESIDUAL_BITS: tl.constexpr, CURVES_BITS: tl.constexpr, BASE: tl.constexpr,
     SPLIT: tl.constexpr, BM: tl.constexpr, NB: tl.constexpr, BK: tl.constexpr,
@@ -166,9 +168,11 @@ def columns(
         images: (B,).
         patterns: digests, (M, G, 2); not read without RESIDUAL.
         arriving: of gradients: those of the outputs, (M, O).
-        slope: of VOTE_GRADIENTS: by |z|, up to number `steepest` from which on it is that one's.
+        slope: of VOTE_GRADIENTS: by |z|, up to number `most` from which on it is that one's.
         out: of VOTES, CODES, FLASHES: (M, O), float32; int32 counts to be added up, with SPLIT. Of gradients: those of
-            the sums, (last - first, G, O), float32. Of MOMENTS: sums of z and of its square, (2, G, O), int64.
+            the sums, (last - first, G, O), float32. Of MOMENTS: sums of z and of its square, (2, G, O), int64. Of
+            CLIPPED: how many sums lie beyond a converter's range, then position, group and output of each as far as
+            there is room, int64, (1 + 3 `most`).
         first, last: which positions.
         positions, wide: of an image, and of a row of them.
         image_size, down, across: inputs from one image, row of positions, position to the next.
@@ -177,7 +181,7 @@ def columns(
         share: groups of a program.
         read, key0, key1, key2, key3: counter and keys of READ and RESIDUAL, as int32.
         gain, lift: the output is gain * count + lift.
-        thresholds, steepest: see above.
+        thresholds, most: see above.
         N: inputs of a column.
         STEP, HALF: of a converter, in units of 2 in S; half of the number of its codes.
         BM, NB, BK: tile of positions, of blocks of sixteen channels, of inputs.
@@ -240,10 +244,18 @@ def columns(
             value = tl.where(here[:, None], z, 0).to(tl.int64)
             tl.atomic_add(out + column, tl.sum(value, 0), mask=o < outputs)
             tl.atomic_add(out + groups * outputs + column, tl.sum(value * value, 0), mask=o < outputs)
+        elif MODE == CLIPPED:
+            beyond = ((z >> 7 < low) | (z >> 7 > high)) & here[:, None] & (o < outputs)[None, :]
+            slot = tl.atomic_add(out + mac * 0, tl.full((BM, 16 * NB), 1, tl.int64), mask=beyond)
+            room = beyond & (slot < most)
+            place = out + 1 + slot * 3
+            tl.store(place, row + slot * 0, mask=room)
+            tl.store(place + 1, g + slot * 0, mask=room)
+            tl.store(place + 2, o[None, :] + slot * 0, mask=room)
         else:
             grad = tl.load(arriving + row * outputs + ordered, mask=inside, other=0.0)
             if MODE == VOTE_GRADIENTS:
-                factor = tl.load(slope + tl.minimum(tl.abs(z), steepest))
+                factor = tl.load(slope + tl.minimum(tl.abs(z), most))
             else:
                 factor = ((z >> 7 >= low) & (z >> 7 <= high)).to(tl.float32)
             place = ((row - first) * groups + g) * outputs + ordered
