@@ -19,6 +19,7 @@ from prcim.bnn.models.network import Network
 from prcim.bnn.models.resnet18 import ResNet18, ResNet18Spec
 from prcim.bnn.noise import NOISE_MODELS, LayerErrors, NoiseModel, Reads, VirtualChip
 from prcim.cells.readouts.readout import Adc
+from prcim.cli.main import status
 from prcim.errors import InputError
 
 ROWS = 16
@@ -122,3 +123,10 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
 def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(InputError, match="there is no device 'tpu'; known ones are: cpu, cuda"):
         named_device("tpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+@pytest.mark.parametrize("arguments", [["train"], ["evaluate", "none.safetensors"]], ids=lambda words: str(words[0]))
+def test_commands_refuse_it_before_anything_long(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert status([*arguments, "--device", "cuda"]) == 2
+    assert "torch finds no GPU" in capsys.readouterr().err
