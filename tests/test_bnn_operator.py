@@ -16,6 +16,8 @@ from prcim.bnn.kernels.columns import CODE, FLASH, MAJORITY
 from prcim.bnn.kernels.dense import take_off
 from prcim.bnn.kernels.operator import column_sum
 from prcim.bnn.kernels.prepared import Layout
+from prcim.bnn.kernels.taken_off import take_off_clipped
+from prcim.bnn.kernels.vectors import has_byte_permutations
 from prcim.bnn.noise import NOISE_MODELS, LayerErrors, NoiseModel, Reads, VirtualChip
 from prcim.cells.readouts.readout import Adc, Majority
 
@@ -83,11 +85,46 @@ def test_gradients_do_not_depend_on_how_many_images_are_computed_at_a_time(
 
 
 @pytest.mark.parametrize("kind", ["linear", "convolution"])
+@pytest.mark.parametrize("bits", [8, 5, 2])
+@pytest.mark.parametrize("model", ["ideal", "mean", "gaussian", "iid"])
+@pytest.mark.skipif(not has_byte_permutations(), reason="this processor has no permutations of bytes (AVX-512 VBMI)")
+def test_gradient_less_what_clips_is_that_of_the_definition_by_position(
+    kind: str, bits: int, model: NoiseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than 64 positions; more and less than 16 outputs; inputs that lie together and that do not."""
+    monkeypatch.setattr("prcim.bnn.kernels.operator.DENSE_FROM", 0)
+    used = []
+    monkeypatch.setattr(
+        "prcim.bnn.kernels.operator.take_off_clipped", lambda *given: used.append(take_off_clipped(*given)) or used[-1]
+    )
+    adc, reads = Adc(bits=bits, step=2), Reads(images=torch.arange(9))
+    for channels, last in ((10, False), (20, True)):
+        results = []
+        for fused in (True, False):
+            if kind == "linear":
+                x, weight = signs(0, 9, GROUPS * N), signs(1, channels, GROUPS * N)
+            else:
+                x, weight = signs(0, 9, 16, 6, 7), signs(1, channels, 16, 3, 3)
+                x = x.to(memory_format=torch.channels_last) if last else x
+            x, weight = x.requires_grad_(), weight.requires_grad_()
+            errors = VirtualChip(tables=TABLES, model=model, number=1).layer(0, groups=GROUPS, channels=channels)
+            total = code_sum(x, weight, adc, errors, reads, groups=GROUPS, fused=fused)
+            torch.autograd.backward(total, torch.randn(total.shape, generator=torch.Generator().manual_seed(3)))
+            results.append((x.grad, weight.grad))
+        for found, wanted in zip(*results, strict=True):
+            assert found is not None
+            assert wanted is not None
+            assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-4)
+    assert used == [True, True]
+
+
+@pytest.mark.parametrize("kind", ["linear", "convolution"])
 @pytest.mark.parametrize(("bits", "share"), [(8, 0.0), (5, 0.1), (2, 1.0)])
 def test_gradient_of_the_product_less_what_clips_is_that_of_the_definition(
     kind: str, bits: int, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With nothing beyond the range, with a little, and with so much that it is not done this way."""
+    monkeypatch.setattr("prcim.bnn.kernels.operator.has_byte_permutations", lambda: False)
     taken: list[int] = []
 
     def counted(columns: Tensor, *given: Any) -> None:

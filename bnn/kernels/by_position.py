@@ -1,6 +1,6 @@
 """The columns of a layer for the loops over positions."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from prcim.bnn.kernels.code_tables import TABLE, CodeTables, code_tables
 from prcim.bnn.kernels.columns import MAJORITY
+from prcim.bnn.kernels.packing import to_blocks
 from prcim.bnn.kernels.positions import WIDE, codes_by_errors, codes_by_limits
 from prcim.bnn.kernels.threads import share
 from prcim.bnn.kernels.vectors import LANES
@@ -31,17 +32,15 @@ def codes_by_position(layer: "Prepared", mode: int, step: int, half: int) -> Flo
     Returns:
         None: there are too many rows, codes or limits for these loops.
     """
-    fresh, residual, curves = layer.tables
+    fresh, residual, _ = layer.tables
     codes = 2 if mode == MAJORITY else 2 * half
     if layer.n >= 2 * TABLE or codes > 256 or (codes - 1) * layer.rows.shape[1] > np.iinfo(np.uint16).max:
         return None
     if len(residual):
         return _by_errors(layer, mode, step, half) if fresh.dtype == np.int16 else None
-    if len(curves) and (len(fresh) or len(layer.column)):
+    errors = layer.errors_of_one_draw()
+    if errors is None:
         return None
-    errors = np.zeros((layer.n + 1, 1), np.int32)
-    if len(fresh) or len(curves):
-        errors = (fresh if len(fresh) else curves).reshape(layer.n + 1, -1)
     steps = np.arange(1 - half, half, dtype=np.int32) * (128 * step) if mode != MAJORITY else np.zeros(1, np.int32)
     tables = code_tables(errors, layer.below, steps)
     return None if tables is None else _by_limits(layer, tables, draw=len(fresh) > 0, most=codes - 1)
@@ -49,8 +48,8 @@ def codes_by_position(layer: "Prepared", mode: int, step: int, half: int) -> Flo
 
 def _by_limits(layer: "Prepared", made: CodeTables, *, draw: bool, most: int) -> Floats:
     found, parts, size = _output(layer)
-    which = None if len(made.tables) == size * (1 + made.cuts) else _blocks(made.which * size * (1 + made.cuts))
-    weights = _blocks(layer.rows.transpose(1, 0, 2))
+    which = None if len(made.tables) == size * (1 + made.cuts) else to_blocks(made.which * size * (1 + made.cuts))
+    weights = to_blocks(layer.rows.transpose(1, 0, 2))
 
     def work(first: int, last: int) -> None:
         codes_by_limits(
@@ -72,8 +71,8 @@ def _by_errors(layer: "Prepared", mode: int, step: int, half: int) -> Floats:
     by_curve = curves.reshape(-1, rows)[:, ::-1].view(np.uint16)
     planes[:, 0, :rows], planes[:, 1, :rows] = by_curve & 255, by_curve >> 8
     flat, converts = planes.ravel(), int(mode != MAJORITY)
-    which, below = _blocks(layer.column * (2 * size)), _blocks(layer.below)
-    weights, patterns = _blocks(layer.rows.transpose(1, 0, 2)), layer.patterns
+    which, below = to_blocks(layer.column * (2 * size)), to_blocks(layer.below)
+    weights, patterns = to_blocks(layer.rows.transpose(1, 0, 2)), layer.patterns
 
     def work(first: int, last: int) -> None:
         codes_by_errors(
@@ -92,12 +91,3 @@ def _output(layer: "Prepared") -> tuple[Floats, int, int]:
     tiles, threads = -(-len(found) // LANES), torch.get_num_threads()
     parts = 1 if threads == 1 else min(-(-ITEMS * threads // max(tiles, 1)), -(-layer.outputs // WIDE))
     return found, max(parts, 1), TABLE if layer.n < TABLE else 2 * TABLE
-
-
-def _blocks(values: NDArray[Any]) -> NDArray[Any]:
-    """Values (G, O, ...) as (blocks of 16 outputs, G, 16, ...), flat, zeros for what is left."""
-    groups, outputs, *rest = values.shape
-    blocks = -(-outputs // WIDE)
-    padded = np.zeros((groups, blocks * WIDE, *rest), values.dtype)
-    padded[:, :outputs] = values
-    return np.ascontiguousarray(padded.reshape(groups, blocks, WIDE, *rest).swapaxes(0, 1)).ravel()

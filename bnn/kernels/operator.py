@@ -16,6 +16,8 @@ from prcim.bnn.binarize import Gradient, vote_slope
 from prcim.bnn.kernels.columns import MAJORITY
 from prcim.bnn.kernels.dense import product_gradients, take_off
 from prcim.bnn.kernels.prepared import Layout, Prepared, output_shape
+from prcim.bnn.kernels.taken_off import take_off_clipped
+from prcim.bnn.kernels.vectors import has_byte_permutations
 from prcim.bnn.windows import fold, patches
 
 if TYPE_CHECKING:
@@ -60,11 +62,8 @@ def column_sum_gradients(
     arriving = (grad if grad.dim() == 2 else grad.permute(0, 2, 3, 1)).reshape(-1, len(weight)).float().contiguous()
     count = len(arriving) * len(weight) * known.groups
     if known.mode != MAJORITY and count > DENSE_FROM:
-        # Nearly all columns pass their output's gradient: it is that of the product, less those that clip.
-        found = made.clipped(count // CLIPPED_SHARE)
-        if found is not None:
-            grads = product_gradients(grad.to(x.dtype), x, weight, known.stride)
-            take_off(found, arriving.to(x.dtype), x, weight, known, *grads)
+        grads = _of_product(made, grad.to(x.dtype), arriving, x, weight, known)
+        if grads is not None:
             return (*grads, torch.zeros_like(threshold))
     gradient: Gradient = "straight" if known.straight else "smoothed"
     slope = (_slope(made.n, gradient) if known.mode == MAJORITY else torch.zeros(0)).to(x.device)
@@ -90,6 +89,21 @@ def column_sum_gradients(
     else:
         grad_weight = grad_columns.reshape(weight.shape)
     return grad_x, grad_weight.to(weight.dtype), grad_threshold
+
+
+def _of_product(
+    made: "Prepared | TritonColumns", grad: Tensor, arriving: Tensor, x: Tensor, weight: Tensor, known: Layout
+) -> tuple[Tensor, Tensor] | None:
+    """Gradients of the product, less what columns that clip have passed; None where these are too many."""
+    if isinstance(made, Prepared) and has_byte_permutations() and made.errors_of_one_draw() is not None:
+        grads = product_gradients(grad, x, weight, known.stride)
+        return grads if take_off_clipped(made, arriving, x, weight, *grads) else None
+    found = made.clipped(arriving.numel() * known.groups // CLIPPED_SHARE)
+    if found is None:
+        return None
+    grads = product_gradients(grad, x, weight, known.stride)
+    take_off(found, arriving.to(x.dtype), x, weight, known, *grads)
+    return grads
 
 
 @column_sum_gradients.register_fake

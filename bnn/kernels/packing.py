@@ -117,3 +117,17 @@ def to_lanes(values: NDArray[Any], blocks: int) -> NDArray[Any]:
     padded[..., :channels] = values
     lanes = padded.reshape(*leading, parts, blocks, 16).swapaxes(-1, -2)
     return np.ascontiguousarray(lanes).reshape(*leading, parts, size)
+
+
+def to_blocks(values: NDArray[Any]) -> NDArray[Any]:
+    """Values (G, O, ...) as (blocks of 16 outputs, G, 16, ...), flat, zeros for what is left.
+
+    Example:
+        >>> to_blocks(np.arange(1, 5).reshape(2, 2))[[0, 1, 2, 16, 17]]
+        array([1, 2, 0, 3, 4])
+    """
+    groups, outputs, *rest = values.shape
+    blocks = -(-outputs // 16)
+    padded = np.zeros((groups, blocks * 16, *rest), values.dtype)
+    padded[:, :outputs] = values
+    return np.ascontiguousarray(padded.reshape(groups, blocks, 16, *rest).swapaxes(0, 1)).ravel()

@@ -37,14 +37,14 @@ ROOM = WIDE * LANES
 
 
 @inlined
-def _first_round(counters: Words, p: int, c1: Any, c2: Any) -> None:
-    """What `drawn` wants of a position's counter."""
+def first_round(counters: Words, p: int, c1: Any, c2: Any) -> None:
+    """What `drawn` wants of a position's counter, from its words 1 and 2."""
     product = u64(c2 * u64(0xCD9E8D57))
     counters[p], counters[LANES + p] = (product >> u64(32)) ^ c1, product & u64(0xFFFFFFFF)
 
 
 @compiled
-def _rounds(key: Words) -> Words:
+def rounds(key: Words) -> Words:
     """The keys of the seven rounds of Philox."""
     keys = np.empty(14, np.uint64)
     k0, k1 = key[0], key[1]
@@ -55,7 +55,7 @@ def _rounds(key: Words) -> Words:
 
 
 @compiled
-def _tile(words: Words, start: int, inputs: Words) -> None:
+def tile(words: Words, start: int, inputs: Words) -> None:
     """Words of the 64 positions from `start` on, in the order of `differences`; beyond the end the last one again."""
     count, groups, width = words.shape
     for p in range(LANES):
@@ -103,17 +103,17 @@ def codes_by_limits(
     size = LANES * len(parts)
     inputs = np.empty(groups * width * LANES, np.uint64)
     fresh = np.empty(2 * LANES, np.uint64)
-    keys = _rounds(key)
+    keys = rounds(key)
     draws, codes, sums = np.zeros(ROOM, np.uint8), np.zeros(ROOM, np.uint8), np.empty(ROOM, np.uint16)
     before = -1
     for item in range(first, last):
         start = item // share * LANES
         if start != before:
             before = start
-            _tile(words, start, inputs)
+            tile(words, start, inputs)
             for p in range(LANES):
                 m = min(start + p, count - 1)
-                _first_round(fresh, p, counters[m, 0], counters[m, 1])
+                first_round(fresh, p, counters[m, 0], counters[m, 1])
         for block in range(item % share * blocks // share, (item % share + 1) * blocks // share):
             sums[:] = u16(0)
             for g in range(groups):
@@ -163,7 +163,7 @@ def codes_by_errors(
     size = LANES * len(parts)
     inputs = np.empty(groups * width * LANES, np.uint64)
     new, lasting = np.empty(2 * LANES, np.uint64), np.empty(2 * LANES, np.uint64)
-    keys, others = _rounds(key), _rounds(other)
+    keys, others = rounds(key), rounds(other)
     draws, repeated, sums = np.empty(ROOM, np.uint8), np.empty(ROOM, np.uint8), np.empty(ROOM, np.uint16)
     rows = np.empty(CHANNELS * LANES, np.uint8)
     at_fresh, at_residual = np.empty(CHANNELS * LANES, np.uint16), np.empty(CHANNELS * LANES, np.uint16)
@@ -176,16 +176,16 @@ def codes_by_errors(
         start = item // share * LANES
         if start != before:
             before = start
-            _tile(words, start, inputs)
+            tile(words, start, inputs)
             for p in range(LANES):
                 m = min(start + p, count - 1)
-                _first_round(new, p, counters[m, 0], counters[m, 1])
+                first_round(new, p, counters[m, 0], counters[m, 1])
         for block in range(item % share * blocks // share, (item % share + 1) * blocks // share):
             sums[:] = u16(0)
             for g in range(groups):
                 for p in range(LANES):
                     m = min(start + p, count - 1)
-                    _first_round(lasting, p, patterns[0, m, g], patterns[1, m, g])
+                    first_round(lasting, p, patterns[0, m, g], patterns[1, m, g])
                 drawn(draws, new, u64(g * blocks + block), u64(read), keys)
                 drawn(repeated, lasting, u64(g * blocks + block), u64(0), others)
                 for part in range(2):

@@ -154,6 +154,15 @@ class Prepared:
             comparators=to_lanes(self._comparators, blocks),
         )
 
+    def errors_of_one_draw(self) -> NDArray[Any] | None:
+        """Errors by K and draw, (n + 1, draws), where one draw decides on them; else None."""
+        fresh, residual, curves = self.tables
+        if len(residual) or (len(curves) and (len(fresh) or len(self.column))):
+            return None
+        if not len(fresh) and not len(curves):
+            return np.zeros((self.n + 1, 1), np.int32)
+        return (fresh if len(fresh) else curves).reshape(self.n + 1, -1)
+
     def totals(self) -> Tensor:
         """What the read-outs of each output add up to, float32, `output_shape`."""
         layout, flash = self._layout, len(self._comparators) > 0
@@ -193,8 +202,13 @@ class Prepared:
         return found, bias
 
     @property
-    def _reach(self) -> int:
-        """Distance of either end of a converter's range from its first threshold."""
+    def stride(self) -> int:
+        """Of the convolution."""
+        return self._layout.stride
+
+    @property
+    def reach(self) -> int:
+        """Distance of either end of a converter's range from its middle threshold."""
         reach: int = 2**self._layout.bits // 2 * self._layout.step * _UNIT
         return reach
 
@@ -223,7 +237,7 @@ class Prepared:
             found = np.empty((most, 3), np.int64)
             count = clipped(
                 self.words, lanes.weights, self.n, self.tables, lanes.base, lanes.below, self.counters,
-                self.patterns, self.keys, self._reach, lanes.number, self.outputs, items[first:last], found,
+                self.patterns, self.keys, self.reach, lanes.number, self.outputs, items[first:last], found,
             )  # fmt: skip
             parts[first] = None if count > most else found[:count].copy()
 
@@ -241,7 +255,7 @@ class Prepared:
             slope: by |z| in units of 2^-6; if empty, 1 within the converter's range.
             first, last: which positions.
         """
-        reach, lanes = self._reach, self._in_lanes
+        reach, lanes = self.reach, self._in_lanes
         leaving = np.empty((last - first, self._layout.groups, self.outputs), np.float32)
 
         def work(begin: int, end: int) -> None:

@@ -234,6 +234,18 @@ def one_more_above(typing: Any, sums: Any, values: Any, limits: Any) -> Any:
 
 
 @_intrinsic
+def stored_masks(typing: Any, array: Any, codes: Any) -> Any:
+    """Writes for each channel a word with a bit for each position, one where a byte is not 1."""
+
+    def emit(to: Emitter) -> None:
+        one = ir.Constant(_BYTES, [1] * LANES)
+        for c, code in enumerate(to.channels(to.arguments[1])):
+            to.store(0, c, to.build.bitcast(to.build.icmp_unsigned("!=", code, one), _LONG))
+
+    return _operation(types.void, [array, BLOCK], emit)
+
+
+@_intrinsic
 def stored_pairs(typing: Any, array: Any, low: Any, high: Any) -> Any:
     """Writes numbers of 16 bits, given by their low and high bytes."""
 
@@ -242,6 +254,23 @@ def stored_pairs(typing: Any, array: Any, low: Any, high: Any) -> Any:
             to.store(0, LANES * c, to.interleaved(*both))
 
     return _operation(types.void, [array, BLOCK, BLOCK], emit)
+
+
+@_intrinsic
+def signs_taken_off(typing: Any, array: Any, at: Any, word: Any, value: Any) -> Any:
+    """Subtracts a value from 64 floats where a bit of a word is set, adds it to the others."""
+
+    def emit(to: Emitter) -> None:
+        floats = ir.VectorType(ir.FloatType(), LANES)
+        one = to.build.insert_element(ir.Constant(floats, ir.Undefined), to.arguments[3], _WORD(0))
+        plus = to.shuffled(one, one, [0] * LANES)
+        zero = ir.Constant(floats, [0.0] * LANES)
+        mask = to.build.bitcast(to.arguments[2], ir.VectorType(ir.IntType(1), LANES))
+        value = to.build.select(mask, plus, to.build.fsub(zero, plus))
+        before = to.load(0, to.arguments[1], floats)
+        to.store(0, to.arguments[1], to.build.fsub(before, value))
+
+    return _operation(types.void, [array, types.intp, types.uint64, types.float32], emit)
 
 
 @_intrinsic
