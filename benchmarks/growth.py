@@ -17,7 +17,8 @@ from typing import Any
 from benchmarks.measurement import Measurement, cpu_s
 from prcim.errors import RunError
 
-#: Columns of 64 rows at 65 sums, up to nearly as many reads as a plan may have, and rows of the first number of columns at 33.
+#: Columns of 64 rows at 65 sums, up to nearly as many reads as a plan may have; rows of the first number of columns
+#: at 33 sums.
 #: With 256 rows at this swing the check of settling refuses the table.
 COLUMNS, ROWS = (1024, 2048, 4096, 8192, 36_864), (32, 64, 128)
 
