@@ -101,6 +101,8 @@ def _terms(
     empty, count = torch.zeros(0, dtype=torch.int32, device=x.device), len(x)
     if errors is None or reads is None:
         return (empty, empty, empty, empty, empty), (0, 0, 0, 0)
+    if errors.cells is not None:
+        raise InputError("the loops do not know errors of single cells; call majority_sum or code_sum, which do")
     found = errors.terms
     sizes = {found.fresh.shape[0], found.residual.shape[0], found.curves.shape[1]} - {0}
     if sizes != {n + 1} or errors.columns != columns or len(reads.images) != count:
