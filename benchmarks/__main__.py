@@ -22,6 +22,7 @@ SUITES = {
     "engines": "whole columns and composed ones against a PySpice deck and one ngspice process a shot",
     "growth": "memory and seconds of composed runs as columns and rows grow",
     "kernels": "noise kernels of the network against plain torch",
+    "roof": "what the steps of a noise kernel cost, in cycles of a core",
 }
 
 
