@@ -1,7 +1,7 @@
 """What the steps of a noise kernel cost on this machine: cycles of one core for a partial sum of 64 rows.
 
-`ratio` is seconds of a step for one partial sum / seconds of a cycle. A chain of additions of floating-point numbers tells
-the latter: on the processors of today one takes 3 or 4 cycles, here `CYCLES_OF_ADDITION`.
+`ratio` is seconds of a step for one partial sum / seconds of a cycle. A chain of additions of floating-point numbers
+tells the latter: on the processors of today one takes 3 or 4 cycles, here `CYCLES_OF_ADDITION`.
 """
 
 from collections.abc import Callable, Iterator
