@@ -88,6 +88,7 @@ def map_network(
     bias_rows: int | None = None,
     lut: ErrorLUT | None = None,
     array_columns: int | None = None,
+    decisions: int = 1,
 ) -> NetworkMap:
     """Cuts every layer of a network into columns and counts.
 
@@ -99,14 +100,15 @@ def map_network(
             into the fewest equal parts. The table also knows the energy of a read, here the mean over the sums that
             fair inputs and weights give.
         array_columns: columns of an array; as many as rows unless given.
+        decisions: of comparators in one read. The energy of a read has one; each more takes as much again.
 
     Raises:
-        InputError: a layer cannot be cut, or the table is for other rows.
+        InputError: a layer cannot be cut, or the table is for other rows, or does not know what a decision takes.
     """
     if lut is not None and lut.rows != rows:
         raise InputError(f"the table is for {lut.rows} rows, not for {rows}; give --rows {lut.rows} or another table")
     wide = rows if array_columns is None else array_columns
-    energy_j = None if lut is None else float((binomial_weights(lut.n_used, lut.mac) * lut.energy_j).sum())
+    energy_j = None if lut is None else _read_energy_j(lut, decisions)
 
     def cut(layer: LayerShape) -> Cut:
         if lut is not None:
@@ -125,6 +127,17 @@ def map_network(
             for layer in layers
         ),
     )
+
+
+def _read_energy_j(lut: ErrorLUT, decisions: int) -> float:
+    """Mean energy of a read over the sums that fair inputs and weights give."""
+    if decisions > 1 and "decision_j" not in lut.meta:
+        raise InputError(
+            f"the table does not say what a decision of its comparator takes, and a read has {decisions}; leave the"
+            " table out, or make one with `prcim characterize`"
+        )
+    more_j = (decisions - 1) * float(lut.meta.get("decision_j", 0.0))
+    return float((binomial_weights(lut.n_used, lut.mac) * lut.energy_j).sum()) + more_j
 
 
 def _on_columns(layer: LayerShape, cut: Cut, array_columns: int, energy_j: float | None) -> LayerMap:

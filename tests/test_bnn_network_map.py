@@ -55,6 +55,17 @@ def test_counts_are_those_of_the_network_itself(model: str, monkeypatch: pytest.
     assert np.isclose(found.as_json()["total"]["energy_j"], energy_j * sum(reads))
 
 
+def test_each_further_decision_of_a_converter_takes_its_energy() -> None:
+    layers = [LayerShape(name="a", inputs=128, outputs=10)]
+    lut = open_lut("package:8t-64")
+    energies = [
+        map_network(layers, rows=64, lut=lut, decisions=count).as_json()["total"]["energy_j"] for count in (1, 2, 5)
+    ]
+    assert np.allclose(np.diff(energies), np.array([1, 3]) * 20 * lut.meta["decision_j"])
+    with pytest.raises(InputError, match="does not say what a decision of its comparator takes, and a read has 5"):
+        map_network(layers, rows=64, lut=make_lut(), decisions=5)
+
+
 def test_arrays_hold_columns_of_one_group() -> None:
     layers = [LayerShape(name="a", inputs=256, outputs=100), LayerShape(name="b", inputs=9, outputs=4, digital=True)]
     for wide, arrays in ((None, 4 * 2), (100, 4), (33, 16)):

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Error table, a file or package:NAME: layers are cut for its columns, and it knows the energy of a read.",
 )
+@click.option(
+    "--readout",
+    type=click.Choice(["majority", "adc"]),
+    default="majority",
+    show_default=True,
+    help="One decision of a comparator for each read, or those of a converter of 5 bits, for the energy.",
+)
 @click.option("--array-columns", type=click.IntRange(1), help="Columns of an array. [default: as many as rows]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(
@@ -32,6 +39,7 @@ def command(
     factor: float,
     bias_rows: int | None,
     lut: str | None,
+    readout: str,
     array_columns: int | None,
     as_json: bool,
 ) -> None:
@@ -47,8 +55,11 @@ def command(
     size = named_dataset(dataset or entry.dataset).size
     table = None if lut is None else open_lut(lut)
     rows = rows or (64 if table is None else table.rows)
-    spec = entry.spec.for_images(size, classes=10, rows=rows, n_used=rows, factor=factor)
-    found = map_network(spec.layers(), rows=rows, bias_rows=bias_rows, lut=table, array_columns=array_columns)
+    spec = entry.spec.for_images(size, classes=10, rows=rows, n_used=rows, factor=factor, readout=readout)
+    decisions = spec.make_readout().decisions
+    found = map_network(
+        spec.layers(), rows=rows, bias_rows=bias_rows, lut=table, array_columns=array_columns, decisions=decisions
+    )
     if as_json:
         click.echo(json.dumps({"model": model, "factor": factor, "image": list(size), **found.as_json()}))
         return
@@ -80,5 +91,5 @@ def _lines(found: "NetworkMap") -> Iterator[str]:
     )
     yield ""
     yield "rows: in use, constant cells (bias) included; reads: of columns, for one image" + (
-        "; energy: of these reads, as the table has it" * energy
+        "; energy: of these reads, as the table has it, with all decisions of the read-out" * energy
     )
