@@ -91,10 +91,10 @@ def on_columns(
     def forward() -> Tensor:
         chip = VirtualChip(tables=tables, model=model, number=next(number))
         errors = chip.layer(0, groups=groups, channels=layer.outputs)
-        padded = functional.pad(x, (1, 1, 1, 1), value=-1.0) if layer.side else x
+        padding = int(layer.side > 0)
         if readout == "majority":
-            return majority_sum(padded, weight, threshold, errors, reads)
-        return code_sum(padded, weight, Adc(), errors, reads, groups=groups)
+            return majority_sum(x, weight, threshold, errors, reads, padding=padding)
+        return code_sum(x, weight, Adc(), errors, reads, groups=groups, padding=padding)
 
     return forward
 

@@ -15,11 +15,8 @@ from prcim.bnn.layers import BatchNorm
 from prcim.bnn.mapping import cut_layer
 from prcim.bnn.noise import LayerErrors, Reads
 from prcim.bnn.thresholds import ColumnNorm, bias_range, constant_weights, dac_range, realised
+from prcim.bnn.windows import padded
 from prcim.cells.readouts.readout import Adc, Readout
-
-#: What stands beyond the edge of an image. A row that carries a weight takes +1 or -1; there is no zero. -1 is what a
-#: register holds after a reset, so that a line buffer that has not been filled yet drives it without further logic.
-PAD = -1.0
 
 
 class ColumnLayer(nn.Module):
@@ -67,7 +64,7 @@ class ColumnLayer(nn.Module):
         binary: bool = True,
     ) -> None:
         super().__init__()
-        self.stride = 1
+        self.stride, self.padding = 1, 0
         # Training looks at errors of some images for mean and spread; what estimates norms on a chip, at all.
         self.sampled = True
         # What a comparator's bit passes back in training.
@@ -143,15 +140,17 @@ class ColumnLayer(nn.Module):
     def sums(self, x: Tensor, chip: Chip | None, reads: Reads | None) -> Tensor:
         """Votes or codes of the columns of each output, added: (B, outputs) or (B, O, H', W')."""
         errors, weight = self.errors(chip), sign(self.weight)
-        x = self.padded(x)
+        # Columns without constant cells pad by themselves, in bits.
+        padding = 0 if self.cut.bias else self.padding
+        x = self.padded(x) if self.cut.bias else x
         # The constant cells of a column that does not take its threshold from them, added up.
         extra = self.cut.bias % 2
         if isinstance(self.readout, Adc):
             constant = self._balanced(x)
             x, weight, stride = self._with_constant(x, weight, constant)
-            total = code_sum(x, weight, self.readout, errors, reads, groups=self.groups, stride=stride)
+            total = code_sum(x, weight, self.readout, errors, reads, groups=self.groups, stride=stride, padding=padding)
             return total - extra * self.groups
-        threshold = self.realised(lambda: self.moments(x, chip, reads, padded=True, sample=self.sampled))
+        threshold = self.realised(lambda: self.moments(x, chip, reads, padded=self.cut.bias > 0, sample=self.sampled))
         constant = self._balanced(x)
         if self.by_bias:
             constant = constant_weights(threshold, n_used=self.n_used, bias=self.cut.bias)
@@ -160,7 +159,7 @@ class ColumnLayer(nn.Module):
         else:
             threshold = threshold + extra
         x, weight, stride = self._with_constant(x, weight, constant)
-        return majority_sum(x, weight, threshold, errors, reads, stride=stride, gradient=self.gradient)
+        return majority_sum(x, weight, threshold, errors, reads, stride=stride, padding=padding, gradient=self.gradient)
 
     def moments(
         self, x: Tensor, chip: Chip | None, reads: Reads | None, *, padded: bool = False, sample: bool = False
@@ -248,7 +247,7 @@ class ColumnConv2d(ColumnLayer):
 
     def padded(self, x: Tensor) -> Tensor:
         """The input with -1 beyond its edge."""
-        return nn.functional.pad(x, (self.padding,) * 4, value=PAD)
+        return padded(x, self.padding)
 
     def _rows(self, x: Tensor) -> Tensor:
         windows = patches(x, kernel=self.weight.shape[-1], stride=self.stride)

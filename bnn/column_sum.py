@@ -17,6 +17,7 @@ from prcim.bnn.kernels.columns import CODE, FLASH, MAJORITY
 from prcim.bnn.kernels.fused import fused_sum, has_kernel
 from prcim.bnn.noise import LayerErrors, Reads
 from prcim.bnn.tables import UNIT
+from prcim.bnn.windows import padded
 from prcim.bnn.windows import patches as patches
 from prcim.cells.readouts.readout import Adc
 
@@ -40,18 +41,19 @@ def majority_sum(
     reads: Reads | None,
     *,
     stride: int = 1,
+    padding: int = 0,
     gradient: Gradient = "smoothed",
     fused: bool = True,
 ) -> Tensor:
     """Votes of one-bit columns, added over the columns of each output.
 
     Args:
-        x: +-1, (B, inputs), or (B, C, H, W) with its padding.
+        x: +-1, (B, inputs), or (B, C, H, W).
         weight: +-1, (O, inputs), or (O, C, k, k).
         threshold: of each column, midway between sums, shape (G, O); inputs are cut into G columns.
         errors: of the layer's columns; none: there are no errors.
         reads: which images these are.
-        stride: of a convolution.
+        stride, padding: of a convolution; beyond the edge all is -1.
         gradient: what each vote passes back, as for `vote_slope` with a width of sqrt(n).
         fused: by the kernel where there is one for device and errors; else by `MajoritySum`, which gives the same.
 
@@ -62,9 +64,18 @@ def majority_sum(
     if fused and has_kernel(x) and not has_cells(errors):
         straight = gradient == "straight"
         return fused_sum(
-            x, weight, threshold, errors, reads, mode=MAJORITY, groups=groups, stride=stride, straight=straight
+            x,
+            weight,
+            threshold,
+            errors,
+            reads,
+            mode=MAJORITY,
+            groups=groups,
+            stride=stride,
+            padding=padding,
+            straight=straight,
         )
-    x = _as_the_operator(x)
+    x = padded(_as_the_operator(x), padding)
     columns = _cut_weight(weight, groups).to(x.dtype)
 
     def votes(part: Tensor, some: Reads | None) -> Tensor:
@@ -83,6 +94,7 @@ def code_sum(
     *,
     groups: int,
     stride: int = 1,
+    padding: int = 0,
     fused: bool = True,
 ) -> Tensor:
     """Codes of an ADC, added over the columns of each output; arguments as for `majority_sum`.
@@ -95,10 +107,10 @@ def code_sum(
         mode = FLASH if adc.kind == "flash" else CODE
         begin = adc.first_threshold(weight[0].numel() // groups)
         return fused_sum(
-            x, weight, x.new_empty(0), errors, reads, mode=mode, groups=groups, stride=stride, bits=adc.bits,
-            step=adc.step, begin=begin,
+            x, weight, x.new_empty(0), errors, reads, mode=mode, groups=groups, stride=stride, padding=padding,
+            bits=adc.bits, step=adc.step, begin=begin,
         )  # fmt: skip
-    x = _as_the_operator(x)
+    x = padded(_as_the_operator(x), padding)
     columns = _cut_weight(weight, groups).to(x.dtype)
 
     def codes(part: Tensor, some: Reads | None) -> Tensor:

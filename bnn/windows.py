@@ -1,6 +1,16 @@
-"""Windows of a convolution, laid side by side and put back."""
+"""Windows of a convolution, laid side by side and put back, and what stands beyond the edge of an image."""
 
 from torch import Tensor
+from torch.nn import functional
+
+#: What stands beyond the edge of an image. A row that carries a weight takes +1 or -1; there is no zero. -1 is what a
+#: register holds after a reset, so that a line buffer that has not been filled yet drives it without further logic.
+PAD = -1.0
+
+
+def padded(x: Tensor, padding: int) -> Tensor:
+    """Images (B, C, H, W) with `PAD` on all sides."""
+    return functional.pad(x, (padding,) * 4, value=PAD) if padding else x
 
 
 def patches(x: Tensor, *, kernel: int, stride: int = 1) -> Tensor:

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from tables import make_tables, only
 from torch import Tensor
 
-from prcim.bnn.column_layers import PAD, ColumnConv2d, ColumnLayer, ColumnLinear
+from prcim.bnn.column_layers import ColumnConv2d, ColumnLayer, ColumnLinear
 from prcim.bnn.column_moments import EPS, column_moments
 from prcim.bnn.layers import BatchNorm, BinaryConv2d
 from prcim.bnn.mapping import Cut, cut_layer, groups_for
 from prcim.bnn.noise import Reads, VirtualChip
 from prcim.bnn.tables import UNIT
 from prcim.bnn.thresholds import bias_range, constant_weights, dac_range, realised
+from prcim.bnn.windows import PAD
 from prcim.cells.readouts.readout import Adc, Majority, Readout
 from prcim.errors import InputError
 

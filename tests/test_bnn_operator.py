@@ -93,10 +93,13 @@ def test_gradient_less_what_clips_is_that_of_the_definition_by_position(
 ) -> None:
     """More than 64 positions; more and less than 16 outputs; inputs that lie together and that do not."""
     monkeypatch.setattr("prcim.bnn.kernels.operator.DENSE_FROM", 0)
-    used = []
-    monkeypatch.setattr(
-        "prcim.bnn.kernels.operator.take_off_clipped", lambda *given: used.append(take_off_clipped(*given)) or used[-1]
-    )
+    used: list[bool] = []
+
+    def noted(*given: Any) -> bool:
+        used.append(take_off_clipped(*given))
+        return used[-1]
+
+    monkeypatch.setattr("prcim.bnn.kernels.operator.take_off_clipped", noted)
     adc, reads = Adc(bits=bits, step=2), Reads(images=torch.arange(9))
     for channels, last in ((10, False), (20, True)):
         results = []
@@ -149,6 +152,35 @@ def test_gradient_of_the_product_less_what_clips_is_that_of_the_definition(
     assert all((count > 0) == (share > 0) and count <= share * positions * GROUPS * CHANNELS for count in taken)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("readout", ["majority", "sar", "flash"])
+@pytest.mark.parametrize(("model", "dense_from"), [("iid", 0), ("iid", 1 << 20), ("column", 0), ("cell", 0)])
+@pytest.mark.parametrize("by_position", [False, True])
+def test_padding_in_bits_is_padding_with_minus_one(
+    stride: int, readout: str, model: NoiseModel, dense_from: int, by_position: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("operator", "prepared"):
+        there = by_position and has_byte_permutations()
+        monkeypatch.setattr(f"prcim.bnn.kernels.{module}.has_byte_permutations", lambda there=there: there)
+    monkeypatch.setattr("prcim.bnn.kernels.operator.DENSE_FROM", dense_from)
+    results: list[list[Any]] = []
+    for outside in (True, False):
+        x, weight, threshold = inputs("convolution")
+        given = torch.nn.functional.pad(x, (1, 1, 1, 1), value=-1.0) if outside else x
+        options: dict[str, Any] = {"stride": stride, "padding": 0 if outside else 1}
+        if readout == "majority":
+            total = majority_sum(given, weight, threshold, layer_errors(model), READS, **options)
+        else:
+            adc = ADC if readout == "sar" else FLASH_ADC
+            total = code_sum(given, weight, adc, layer_errors(model, adc.comparators), READS, groups=GROUPS, **options)
+        arriving = torch.randn(total.shape, generator=torch.Generator().manual_seed(3))
+        torch.autograd.backward(total, arriving)
+        results.append([total.detach(), x.grad, weight.grad])
+    assert torch.equal(results[0][0], results[1][0])
+    for found, wanted in zip(results[0][1:], results[1][1:], strict=True):
+        assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("kind", ["linear", "convolution"])
 @pytest.mark.parametrize("mode", [MAJORITY, CODE, FLASH])
 def test_torch_s_own_checks_of_an_operator_pass(kind: str, mode: int) -> None:
@@ -156,7 +188,10 @@ def test_torch_s_own_checks_of_an_operator_pass(kind: str, mode: int) -> None:
     if mode != MAJORITY:
         threshold = torch.zeros(0)
     terms = layer_errors("column", FLASH_ADC.comparators if mode == FLASH else 1).terms
-    layout = Layout(groups=GROUPS, stride=1, mode=mode, bits=4, step=2, begin=-1, read=0, keys=terms.keys)
+    layout = Layout(
+        groups=GROUPS, stride=1, mode=mode, bits=4, step=2, begin=-1, read=0, keys=terms.keys,
+        padding=int(kind == "convolution"),
+    )  # fmt: skip
     tensors = (terms.fresh, terms.residual, terms.curves, terms.column, terms.offsets, READS.images)
     torch.library.opcheck(column_sum, (x, weight, threshold, *tensors, layout.as_numbers()))
 

@@ -6,16 +6,32 @@ from torch import Tensor
 from prcim.bnn.kernels.prepared import Layout
 
 
-def product_gradients(grad: Tensor, x: Tensor, weight: Tensor, stride: int) -> tuple[Tensor, Tensor]:
-    """Gradients of both factors of a product, x (B, inputs), or of a convolution, x (B, C, H, W)."""
+def product_gradients(grad: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int = 0) -> tuple[Tensor, Tensor]:
+    """Gradients of both factors of a product, x (B, inputs), or of a convolution, x (B, C, H, W), padded with -1."""
     grad_x = torch.empty_like(x)
     grad_weight = torch.empty_like(weight, memory_format=torch.contiguous_format)
     if x.dim() == 2:
         found = (grad @ weight.to(x.dtype), grad.t() @ x)
     else:
-        sides = ((stride, stride), (0, 0), (1, 1), False, (0, 0), 1)
+        sides = ((stride, stride), (padding, padding), (1, 1), False, (0, 0), 1)
         found = torch.ops.aten.convolution_backward(grad, x, weight.to(x.dtype), None, *sides, (True, True, False))[:2]
-    return grad_x.copy_(found[0]), grad_weight.copy_(found[1])
+    grad_x.copy_(found[0])
+    grad_weight.copy_(found[1])
+    if padding:
+        # The convolution pads with zeros. What stands there is -1 in every channel.
+        grad_weight -= _beyond(grad, x.shape[2:], weight.shape[-1], stride, padding)[:, None].to(grad_weight.dtype)
+    return grad_x, grad_weight
+
+
+def _beyond(grad: Tensor, sides: torch.Size, kernel: int, stride: int, padding: int) -> Tensor:
+    """For each output and tap, what arrives where the tap lies beyond the edge, (O, kernel, kernel)."""
+    outside = []
+    for length, count in zip(sides, grad.shape[2:], strict=True):
+        place = torch.arange(count)[None] * stride + torch.arange(kernel)[:, None] - padding
+        outside.append(((place < 0) | (place >= length)).to(grad.device))
+    down, across = outside
+    either = down[:, None, :, None] | across[None, :, None, :]
+    return torch.einsum("ohw,klhw->okl", grad.sum(0), either.to(grad.dtype))
 
 
 def take_off(

@@ -32,6 +32,7 @@ def fused_sum(
     mode: int,
     groups: int,
     stride: int,
+    padding: int = 0,
     bits: int = 0,
     step: int = 2,
     begin: int = 0,
@@ -40,8 +41,8 @@ def fused_sum(
     """Read-outs of columns, added over the columns of each output.
 
     Args:
-        x, weight, threshold, errors, reads, groups, stride: as for `prcim.bnn.column_sum.majority_sum`; the threshold
-            of a converter is empty.
+        x, weight, threshold, errors, reads, groups, stride, padding: as for `prcim.bnn.column_sum.majority_sum`; the
+            threshold of a converter is empty.
         mode: MAJORITY, CODE or FLASH of `prcim.bnn.kernels.columns`.
         bits, step, begin: of a converter: bits, step in S, first threshold in S.
         straight: whether votes pass gradients straight through their window.
@@ -61,6 +62,7 @@ def fused_sum(
     layout = Layout(
         groups=groups,
         stride=stride,
+        padding=padding,
         mode=mode,
         bits=bits,
         step=step,

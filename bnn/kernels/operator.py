@@ -18,7 +18,7 @@ from prcim.bnn.kernels.dense import product_gradients, take_off
 from prcim.bnn.kernels.prepared import Layout, Prepared, output_shape
 from prcim.bnn.kernels.taken_off import take_off_clipped
 from prcim.bnn.kernels.vectors import has_byte_permutations
-from prcim.bnn.windows import fold, patches
+from prcim.bnn.windows import fold, padded, patches
 
 if TYPE_CHECKING:
     from prcim.bnn.kernels.triton_columns import TritonColumns
@@ -48,7 +48,7 @@ def _(
     x: Tensor, weight: Tensor, threshold: Tensor, fresh: Tensor, residual: Tensor, curves: Tensor, column: Tensor,
     offsets: Tensor, images: Tensor, layout: list[int],
 ) -> Tensor:  # fmt: skip
-    return _channels_second(x.new_empty(output_shape(x, weight, Layout.from_numbers(layout).stride)))
+    return _channels_second(x.new_empty(_output_shape(x, weight, layout)))
 
 
 @torch.library.custom_op("prcim::column_sum_gradients", mutates_args=(), device_types=("cpu", "cuda"))
@@ -66,6 +66,7 @@ def column_sum_gradients(
         if grads is not None:
             return (*grads, torch.zeros_like(threshold))
     gradient: Gradient = "straight" if known.straight else "smoothed"
+    edge, x = known.padding, padded(x, known.padding)
     slope = (_slope(made.n, gradient) if known.mode == MAJORITY else torch.zeros(0)).to(x.device)
     columns = _rows(weight).reshape(len(weight), known.groups, made.n).to(x.dtype)
     positions = math.prod(made.shape[1:-1])
@@ -88,7 +89,7 @@ def column_sum_gradients(
         grad_weight = grad_columns.reshape(outputs, kernel, kernel, channels).permute(0, 3, 1, 2).contiguous()
     else:
         grad_weight = grad_columns.reshape(weight.shape)
-    return grad_x, grad_weight.to(weight.dtype), grad_threshold
+    return _inner(grad_x, edge), grad_weight.to(weight.dtype), grad_threshold
 
 
 def _of_product(
@@ -96,14 +97,20 @@ def _of_product(
 ) -> tuple[Tensor, Tensor] | None:
     """Gradients of the product, less what columns that clip have passed; None where these are too many."""
     if isinstance(made, Prepared) and has_byte_permutations() and made.errors_of_one_draw() is not None:
-        grads = product_gradients(grad, x, weight, known.stride)
+        grads = product_gradients(grad, x, weight, known.stride, known.padding)
         return grads if take_off_clipped(made, arriving, x, weight, *grads) else None
     found = made.clipped(arriving.numel() * known.groups // CLIPPED_SHARE)
     if found is None:
         return None
+    x = padded(x, known.padding)
     grads = product_gradients(grad, x, weight, known.stride)
     take_off(found, arriving.to(x.dtype), x, weight, known, *grads)
-    return grads
+    return _inner(grads[0], known.padding), grads[1]
+
+
+def _inner(x: Tensor, padding: int) -> Tensor:
+    """Images without what was put around them."""
+    return x[:, :, padding:-padding, padding:-padding].contiguous() if padding else x
 
 
 @column_sum_gradients.register_fake
@@ -130,6 +137,11 @@ column_sum.register_autocast("cpu", torch.float32)
 column_sum.register_autocast("cuda", torch.float32)
 
 
+def _output_shape(x: Tensor, weight: Tensor, layout: list[int]) -> tuple[int, ...]:
+    known = Layout.from_numbers(layout)
+    return output_shape(x, weight, known.stride, known.padding)
+
+
 def prepared(
     x: Tensor, weight: Tensor, threshold: Tensor, fresh: Tensor, residual: Tensor, curves: Tensor, column: Tensor,
     offsets: Tensor, images: Tensor, layout: Layout,
@@ -140,7 +152,7 @@ def prepared(
         return Prepared(x.float(), weight.float(), *tensors, layout)
     from prcim.bnn.kernels.triton_columns import TritonColumns
 
-    return TritonColumns(x, weight, *tensors, layout)
+    return TritonColumns(padded(x, layout.padding), weight, *tensors, layout)
 
 
 def _rows(weight: Tensor) -> Tensor:

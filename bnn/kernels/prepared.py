@@ -37,7 +37,7 @@ class Layout:
 
     Attributes:
         groups: columns of an output.
-        stride: of a convolution.
+        stride, padding: of a convolution.
         mode: MAJORITY, CODE or FLASH.
         bits, step, begin: of a converter: bits, step in S, first threshold in S.
         read: number of the read.
@@ -54,26 +54,27 @@ class Layout:
     read: int
     keys: tuple[int, int, int, int]
     straight: bool = False
+    padding: int = 0
 
     def as_numbers(self) -> list[int]:
         """The same as a list."""
         numbers = [self.groups, self.stride, self.mode, self.bits, self.step, self.begin, self.read, *self.keys]
-        return [*numbers, int(self.straight)]
+        return [*numbers, int(self.straight), self.padding]
 
     @staticmethod
     def from_numbers(numbers: list[int]) -> "Layout":
         """The layout of a list."""
-        groups, stride, mode, bits, step, begin, read, *keys, straight = numbers
+        groups, stride, mode, bits, step, begin, read, *keys, straight, padding = numbers
         words = (keys[0], keys[1], keys[2], keys[3])
         return Layout(
             groups=groups, stride=stride, mode=mode, bits=bits, step=step, begin=begin, read=read, keys=words,
-            straight=bool(straight),
+            straight=bool(straight), padding=padding,
         )  # fmt: skip
 
 
-def output_shape(x: Tensor, weight: Tensor, stride: int) -> tuple[int, ...]:
+def output_shape(x: Tensor, weight: Tensor, stride: int, padding: int = 0) -> tuple[int, ...]:
     """Shape of a layer's output with its channels last: (B, O) or (B, H', W', O)."""
-    sides = [(length - weight.shape[-1]) // stride + 1 for length in x.shape[2:]]
+    sides = [(length + 2 * padding - weight.shape[-1]) // stride + 1 for length in x.shape[2:]]
     return (len(x), *sides, len(weight))
 
 
@@ -108,9 +109,9 @@ class Prepared:
     ) -> None:  # fmt: skip
         groups, outputs = layout.groups, len(weight)
         self._layout, self.outputs, self.read = layout, outputs, layout.read
-        self.shape = output_shape(x, weight, layout.stride)
+        self.shape = output_shape(x, weight, layout.stride, layout.padding)
         self.n = weight[0].numel() // groups
-        self.words = _words(x, weight, groups, layout.stride, self.shape)
+        self.words = _words(x, weight, layout, self.shape)
         self.rows = _rows(weight if weight.dim() == 2 else weight.permute(0, 2, 3, 1).flatten(1), groups)
         self.tables = _narrow(fresh, residual, curves)
         self.column = column.numpy()
@@ -202,9 +203,9 @@ class Prepared:
         return found, bias
 
     @property
-    def stride(self) -> int:
-        """Of the convolution."""
-        return self._layout.stride
+    def layout(self) -> Layout:
+        """What the layer is."""
+        return self._layout
 
     @property
     def reach(self) -> int:
@@ -284,8 +285,9 @@ def _rows(x: Tensor, groups: int) -> Words:
     return words
 
 
-def _words(x: Tensor, weight: Tensor, groups: int, stride: int, shape: tuple[int, ...]) -> Words:
+def _words(x: Tensor, weight: Tensor, layout: Layout, shape: tuple[int, ...]) -> Words:
     """Bits of the inputs of every position, (B * P, groups, W)."""
+    groups, stride, edge = layout.groups, layout.stride, layout.padding
     if x.dim() == 2:
         return _rows(x, groups)
     batch, channels, high, wide = x.shape
@@ -296,6 +298,9 @@ def _words(x: Tensor, weight: Tensor, groups: int, stride: int, shape: tuple[int
         pixels = np.empty((batch, high * wide, words_for(channels)), np.uint64)
         share(lambda first, last: pack_images(values, pixels, first, last), batch)
     pixels = pixels.reshape(batch, high, wide, -1)
+    if edge:
+        # -1 is a zero bit.
+        pixels = np.pad(pixels, ((0, 0), (edge, edge), (edge, edge), (0, 0)))
     kernel, n = weight.shape[-1], weight[0].numel() // groups
     words = np.empty((*shape[:3], groups, words_for(n)), np.uint64)
     share(
