@@ -8,15 +8,14 @@ from prcim.bnn.kernels.prepared import Layout
 
 def product_gradients(grad: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int = 0) -> tuple[Tensor, Tensor]:
     """Gradients of both factors of a product, x (B, inputs), or of a convolution, x (B, C, H, W), padded with -1."""
-    grad_x = torch.empty_like(x)
-    grad_weight = torch.empty_like(weight, memory_format=torch.contiguous_format)
     if x.dim() == 2:
         found = (grad @ weight.to(x.dtype), grad.t() @ x)
     else:
         sides = ((stride, stride), (padding, padding), (1, 1), False, (0, 0), 1)
         found = torch.ops.aten.convolution_backward(grad, x, weight.to(x.dtype), None, *sides, (True, True, False))[:2]
-    grad_x.copy_(found[0])
-    grad_weight.copy_(found[1])
+    # As they lie in memory is part of what the operator promises.
+    grad_x = found[0] if found[0].stride() == x.stride() else torch.empty_like(x).copy_(found[0])
+    grad_weight = found[1].to(weight.dtype).contiguous()
     if padding:
         # The convolution pads with zeros. What stands there is -1 in every channel.
         grad_weight -= _beyond(grad, x.shape[2:], weight.shape[-1], stride, padding)[:, None].to(grad_weight.dtype)
