@@ -173,6 +173,17 @@ def test_loops_over_positions_are_used_where_they_can_be(model: NoiseModel, n: i
     assert used.call_count == 1 + len(ADCS) - (model == "column")
 
 
+@pytest.mark.parametrize("n", [128, 200])
+@pytest.mark.parametrize("model", ["mean", "gaussian", "iid", "column"])
+def test_sums_of_few_conducting_cells_beyond_a_small_table(model: NoiseModel, n: int) -> None:
+    """Inputs that mostly or all differ from their weights: 128 and more cells that do not conduct."""
+    weight = signs(1, 20, 2 * n)
+    x = -weight[:1].repeat(70, 1)
+    x[1::2, ::40] *= -1
+    both(x, weight, 2, TABLES[n], model)
+    both(x, weight[:1].repeat(20, 1), 2, TABLES[n], model)
+
+
 def test_limits_are_the_draws_at_which_a_code_changes() -> None:
     """Every code of every K and draw, counted from the tables and from the errors themselves."""
     tables, below, step, half = TABLES[100], np.array([[6400, 6400 + 64, 6400 - 3 * 64]], np.int32), 3, 4

@@ -14,6 +14,7 @@ from prcim.bnn.kernels.vectors import (
     CHANNELS,
     LANES,
     added,
+    any_from_128,
     differences,
     drawn,
     loaded,
@@ -126,10 +127,17 @@ def codes_by_limits(
                         place = (g * width + v) * LANES
                         index = differences(index, inputs, place, weights, column * width + v, width)
                     values = loaded(draws, at)
-                    code = looked_up(tables, 0, which, column, index, parts)
-                    for cut in range(1, cuts + 1):
-                        limit = looked_up(tables, cut * size, which, column, index, parts)
-                        code = one_more_above(code, values, limit)
+                    if len(parts) == 4 and any_from_128(index):
+                        code = looked_up(tables, 0, which, column, index, parts)
+                        for cut in range(1, cuts + 1):
+                            limit = looked_up(tables, cut * size, which, column, index, parts)
+                            code = one_more_above(code, values, limit)
+                    else:
+                        # Of a table with 256 entries mostly the first half is enough, at half of the cost.
+                        code = looked_up(tables, 0, which, column, index, (0, 0))
+                        for cut in range(1, cuts + 1):
+                            limit = looked_up(tables, cut * size, which, column, index, (0, 0))
+                            code = one_more_above(code, values, limit)
                     added(codes, at, code)
                 if (g + 1) % flush == 0 or g + 1 == groups:
                     for p in range(ROOM):

@@ -220,6 +220,20 @@ def looked_up(typing: Any, tables: Any, offset: Any, places: Any, first: Any, in
 
 
 @_intrinsic
+def any_from_128(typing: Any, values: Any) -> Any:
+    """Whether any byte is 128 or more."""
+
+    def emit(to: Emitter) -> Any:
+        together = ir.Constant(_BYTES, [0] * LANES)
+        for value in to.channels(to.arguments[0]):
+            together = to.build.or_(together, value)
+        top = to.build.icmp_signed("<", together, ir.Constant(_BYTES, [0] * LANES))
+        return to.build.icmp_unsigned("!=", to.build.bitcast(top, _LONG), ir.Constant(_LONG, 0))
+
+    return _operation(types.boolean, [BLOCK], emit)
+
+
+@_intrinsic
 def one_more_above(typing: Any, sums: Any, values: Any, limits: Any) -> Any:
     """Adds one where a value is above its limit."""
 
