@@ -1,6 +1,6 @@
 """From simulated shots to the table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,14 +38,15 @@ Floats = NDArray[np.float64]
 
 
 def build_luts(
-    plan_id: str, engines: Sequence[Engine], samples: Sequence[dict[str, pd.DataFrame]], simulator: str
+    plan_id: str, engines: Sequence[Engine], samples: Iterable[dict[str, pd.DataFrame]], simulator: str
 ) -> tuple[ErrorLUT, ...]:
     """Makes the tables of a plan, one for each of its conditions.
 
     Args:
         plan_id: identity of the plan.
         engines: those that simulated it, one for each of the plan's conditions.
-        samples: for each of the plan's conditions kind -> rows, as `read_samples` returns them.
+        samples: for each of the plan's conditions kind -> rows, as `read_samples` returns them. They are asked for one
+            after the other, each when the one before is gone: of all together memory would not do.
         simulator: name and version, for the provenance.
 
     Raises:
@@ -56,8 +57,10 @@ def build_luts(
     with threadpool_limits(1):
         luts: list[ErrorLUT] = []
         nominal: Dies | None = None
-        for engine, rows in zip(engines, samples, strict=True):
-            lut, dies = _build(plan_id, engine, rows, simulator, nominal)
+        conditions = iter(samples)
+        for engine in engines:
+            # No name for the rows here: it would keep them while the next are read.
+            lut, dies = _build(plan_id, engine, next(conditions), simulator, nominal)
             luts.append(lut)
             nominal = nominal or dies
         return tuple(luts)

@@ -99,10 +99,14 @@ def run_plan(
         if plan.engine == "composed":
             makers = [maker.composing(lambda decks: executor.map(solve, decks)) for maker in makers]
         resumed = _simulate_missing(makers, folder, work, executor, workers, progress)
-        samples = [
-            read_samples(folder, [chunk for chunk in work if chunk.point == point], plan_id=identity)
-            for point in range(len(plan.conditions))
-        ]
+        failed = []
+
+        def read(point: int) -> dict[str, pd.DataFrame]:
+            found = read_samples(folder, [chunk for chunk in work if chunk.point == point], plan_id=identity)
+            failed.append(sum(_failures(rows) for rows in found.values()))
+            return found
+
+        samples = map(read, range(len(plan.conditions)))
         save_luts(build_luts(identity, at, samples, f"ngspice-{ngspice.version}"), folder / "lut.npz")
         # What everybody else will read: single precision, as the file has it.
         luts = load_luts(folder / "lut.npz")
@@ -111,7 +115,7 @@ def run_plan(
             "engine": plan.engine,
             "shots": sum(chunk.shots(plan) for chunk in work),
             "shots_resumed": resumed,
-            "failures": sum(_failures(rows) for point in samples for rows in point.values()),
+            "failures": sum(failed),
             "seconds": round(time.monotonic() - started, 1),
             # The column engine is what others are held against.
             "agreement": luts[0].meta["agreement"],

@@ -1,5 +1,6 @@
 """From rows to the table, on made-up rows: the law of the table, failed shots, refusals. No simulator."""
 
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -376,3 +377,21 @@ def test_too_few_single_cells() -> None:
     samples["cells"].loc[15:, "status"] = "failed: no convergence"
     with pytest.raises(RunError, match="too few read currents of single cells"):
         build(samples)
+
+
+def test_rows_of_one_condition_are_gone_before_the_next_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Rows(dict[str, pd.DataFrame]):
+        """Can be watched."""
+
+    made: list[weakref.ref[Rows]] = []
+
+    def rows() -> Rows:
+        assert [found for found in made if found() is not None] == []
+        one = Rows()
+        made.append(weakref.ref(one))
+        return one
+
+    monkeypatch.setattr("prcim.characterize.build._build", lambda *given: (None, None))
+    engines: Any = [None] * 3
+    build_luts("f" * 64, engines, (rows() for _ in engines), "made up")
+    assert len(made) == 3
