@@ -1,10 +1,11 @@
-"""Seconds and memory of whole composed runs, command to table, as columns and rows grow.
+"""Seconds and memory of whole composed runs, command to table, as columns, rows and conditions grow.
 
 `b_s` is processor time of the run, `a_s` what it were if the smallest run's grew in proportion: a ratio above 1 says
-that time grows no faster than columns or rows. `peak_mib` is the largest sum of the resident memory of all processes of
-the run, looked at every 0.1 s; what they share counts in each.
+that time grows no faster than columns, rows or conditions. `peak_mib` is the largest sum of the resident memory of all
+processes of the run, looked at every 0.1 s; what they share counts in each.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -17,35 +18,44 @@ from typing import Any
 from benchmarks.measurement import Measurement, cpu_s
 from prcim.errors import RunError
 
-#: Columns of 64 rows at 65 sums, up to nearly as many reads as a plan may have; rows of the first number of columns
-#: at 33 sums.
-#: With 256 rows at this swing the check of settling refuses the table.
+#: Columns of 64 rows at 65 sums, up to nearly as many reads as a condition of a plan may have; rows of the first number
+#: of columns at 33 sums. With 256 rows at this swing the check of settling refuses the table.
 COLUMNS, ROWS = (1024, 2048, 4096, 8192, 36_864), (32, 64, 128)
+#: Corners, and columns of each: from one condition to three of the largest number.
+CONDITIONS = ((("tt",), 4096), (("tt", "ff", "ss"), 4096), (("tt", "ff", "ss"), 36_864))
 
 
 def measure(*, only: str, quick: bool, say: Callable[[str], None]) -> Iterator[dict[str, Any]]:
     """The entries of build/bench/growth.json."""
-    columns, rows = (COLUMNS[:2], ROWS[:2]) if quick else (COLUMNS, ROWS)
-    families = {
-        "growth/columns": [(count, 64, 65) for count in columns],
-        "growth/rows": [(columns[0], count, 33) for count in rows],
+    columns, rows, conditions = (COLUMNS[:2], ROWS[:2], CONDITIONS[:2]) if quick else (COLUMNS, ROWS, CONDITIONS)
+    families: dict[str, list[tuple[int, int, int, tuple[str, ...]]]] = {
+        "growth/columns": [(count, 64, 65, ("tt",)) for count in columns],
+        "growth/rows": [(columns[0], count, 33, ("tt",)) for count in rows],
+        "growth/conditions": [(count, 64, 65, corners) for corners, count in conditions],
     }
     for family, runs in families.items():
         if not family.startswith(only):
             continue
         first_s = 0.0
-        for count, its_rows, sums in runs:
-            say(f"{family}: {count} columns of {its_rows} rows")
-            spent_s, notes = _run(count, its_rows, sums)
+        for count, its_rows, sums, corners in runs:
+            number = len(corners)
+            say(f"{family}: {count} columns of {its_rows} rows, {number} conditions")
+            spent_s, notes = _run(count, its_rows, sums, corners)
             first_s = first_s or spent_s
-            times = count * its_rows / (runs[0][0] * runs[0][1])
-            name = f"{family}/8t/r{its_rows}/c{count}/steady"
-            yield Measurement(name=name, a_s=first_s * times, b_s=spent_s, n=1, notes=notes).entry
+            times = count * its_rows * number / (runs[0][0] * runs[0][1])
+            name = f"{family}/8t/r{its_rows}/c{count}/" + (f"x{number}/" if family.endswith("conditions") else "")
+            yield Measurement(name=name + "steady", a_s=first_s * times, b_s=spent_s, n=1, notes=notes).entry
 
 
-def _run(columns: int, rows: int, sums: int) -> tuple[float, dict[str, Any]]:
+def _run(columns: int, rows: int, sums: int, corners: tuple[str, ...]) -> tuple[float, dict[str, Any]]:
     """Processor time of one run, s, and notes on its time and memory."""
-    settings = (f"columns={columns}", f"rows={rows}", f"n_used={rows}", f"sums={sums}")
+    settings = (
+        f"columns={columns}",
+        f"rows={rows}",
+        f"n_used={rows}",
+        f"sums={sums}",
+        f"pvt.corners={json.dumps(corners)}",
+    )
     with tempfile.TemporaryDirectory(prefix="prcim-") as scratch:
         command = [str(Path(sys.executable).with_name("prcim")), "characterize", "8t-64", "--json", "--out", scratch]
         command += [word for setting in settings for word in ("--set", setting)]
