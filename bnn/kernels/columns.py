@@ -57,7 +57,7 @@ def _indices(s: Indices, counts: int, to: int, step: int, word: Any) -> None:
 
 
 @compiled
-def _sums(
+def column_sums(
     s: Indices, z: Integers, words: Words, start: int, stop: int, g: int, rows: Words, n: int, fresh: NDArray[Any],
     residual: NDArray[Any], curves: NDArray[Any], base: Indices, below: Integers, first: int, counters: Words,
     patterns: Words, keys: Words, lanes: Any,
@@ -165,7 +165,7 @@ def read_out(
         stop = min(start + TILE, count)
         sums[:] = i32(0)
         for g in range(groups):
-            _sums(
+            column_sums(
                 s, z, words, start, stop, g, weights[g, part], n, fresh, residual, curves, base[g, part],
                 below[g, part], g * blocks + part * nb, counters, patterns, keys, lanes,
             )  # fmt: skip
@@ -197,53 +197,6 @@ def read_out(
 
 
 @compiled
-def gradients(
-    words: Words, weights: Words, n: int, tables: Any, base: Indices, below: Integers,
-    counters: Words, patterns: Words, keys: Words, slope: Floats, low: int, high: int, lanes: Any, first: int,
-    last: int, arriving: Floats, begin: int, leaving: Floats,
-) -> None:  # fmt: skip
-    """Gradient of every partial sum from that of its output.
-
-    Args:
-        words, weights, n, tables, base, below, counters, patterns, keys, lanes: as for `read_out`.
-        slope: by |z|, where there is none less than the last; if empty: one where low <= z < high.
-        low, high: that range.
-        first, last: which positions.
-        arriving: gradients of the outputs (M, O).
-        begin: the position that `leaving` begins with.
-        leaving: gradients of the partial sums (positions, G, O).
-    """
-    parts = weights.shape[1]
-    fresh, residual, curves = tables
-    groups, outputs = leaving.shape[1:]
-    nb = len(lanes)
-    size = 16 * nb
-    blocks = (outputs + 15) // 16
-    s = np.empty(4 * size, np.uint32)
-    z = np.empty((TILE, size), np.int32)
-    most = i32(len(slope) - 1)
-    for start in range(first, last, TILE):
-        stop = min(start + TILE, last)
-        for g in range(groups):
-            for part in range(parts):
-                _sums(
-                    s, z, words, start, stop, g, weights[g, part], n, fresh, residual, curves, base[g, part],
-                    below[g, part], g * blocks + part * nb, counters, patterns, keys, lanes,
-                )  # fmt: skip
-                for m in range(start, stop):
-                    for j in range(nb):
-                        for k in range(16):
-                            o = part * size + 16 * j + k
-                            if o < outputs:
-                                value = z[m - start, k * nb + j]
-                                grad = arriving[m, o]
-                                if len(slope):
-                                    leaving[m - begin, g, o] = f32(grad * slope[min(abs(value), most)])
-                                else:
-                                    leaving[m - begin, g, o] = grad if low <= value < high else f32(0)
-
-
-@compiled
 def moments(
     words: Words, weights: Words, n: int, tables: Any, base: Indices, below: Integers, counters: Words,
     patterns: Words, keys: Words, lanes: Any, outputs: int, first: int, last: int, found: NDArray[np.int64],
@@ -266,7 +219,7 @@ def moments(
         total[:] = square[:] = 0
         for start in range(0, len(words), TILE):
             stop = min(start + TILE, len(words))
-            _sums(
+            column_sums(
                 s, z, words, start, stop, g, weights[g, part], n, fresh, residual, curves, base[g, part],
                 below[g, part], g * blocks + part * nb, counters, patterns, keys, lanes,
             )  # fmt: skip
@@ -284,7 +237,7 @@ def moments(
 @compiled
 def clipped(
     words: Words, weights: Words, n: int, tables: Any, base: Indices, below: Integers, counters: Words,
-    patterns: Words, keys: Words, reach: int, lanes: Any, outputs: int, items: NDArray[np.int64],
+    patterns: Words, keys: Words, lanes: Any, reach: int, outputs: int, items: NDArray[np.int64],
     found: NDArray[np.int64],
 ) -> int:  # fmt: skip
     """Position, group and output of each sum beyond -reach <= z < reach; other arguments as for `read_out`.
@@ -309,7 +262,7 @@ def clipped(
         part, start = item % parts, item // parts * TILE
         stop = min(start + TILE, len(words))
         for g in range(words.shape[1]):
-            _sums(
+            column_sums(
                 s, z, words, start, stop, g, weights[g, part], n, fresh, residual, curves, base[g, part],
                 below[g, part], g * blocks + part * nb, counters, patterns, keys, lanes,
             )  # fmt: skip

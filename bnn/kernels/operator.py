@@ -16,6 +16,7 @@ from prcim.bnn.binarize import Gradient, vote_slope
 from prcim.bnn.kernels.columns import MAJORITY
 from prcim.bnn.kernels.dense import product_gradients, take_off
 from prcim.bnn.kernels.prepared import Layout, Prepared, output_shape
+from prcim.bnn.kernels.sum_gradients import sum_gradients
 from prcim.bnn.kernels.taken_off import take_off_clipped
 from prcim.bnn.kernels.vectors import has_byte_permutations
 from prcim.bnn.windows import fold, padded, patches
@@ -66,8 +67,12 @@ def column_sum_gradients(
         if grads is not None:
             return (*grads, torch.zeros_like(threshold))
     gradient: Gradient = "straight" if known.straight else "smoothed"
-    edge, x = known.padding, padded(x, known.padding)
     slope = (_slope(made.n, gradient) if known.mode == MAJORITY else torch.zeros(0)).to(x.device)
+    if isinstance(made, Prepared):
+        grad_x, grad_weight, of_columns = sum_gradients(made, arriving, slope, x, weight)
+        # A converter has no thresholds to train.
+        return grad_x, grad_weight, of_columns[: len(threshold)].to(threshold.dtype).reshape(threshold.shape)
+    edge, x = known.padding, padded(x, known.padding)
     columns = _rows(weight).reshape(len(weight), known.groups, made.n).to(x.dtype)
     positions = math.prod(made.shape[1:-1])
     images_at_once = max(AT_ONCE // (known.groups * len(weight) * positions), 1)

@@ -17,7 +17,6 @@ from prcim.bnn.kernels.columns import (
     TILE,
     clipped,
     digests,
-    gradients,
     moments,
     read_out,
 )
@@ -155,6 +154,12 @@ class Prepared:
             comparators=to_lanes(self._comparators, blocks),
         )
 
+    def for_loops(self) -> tuple[Any, ...]:
+        """What every loop over channels begins with; its last is the constant number of their blocks."""
+        lanes = self._in_lanes
+        columns = (self.words, lanes.weights, self.n, self.tables, lanes.base, lanes.below)
+        return (*columns, self.counters, self.patterns, self.keys, lanes.number)
+
     def errors_of_one_draw(self) -> NDArray[Any] | None:
         """Errors by K and draw, (n + 1, draws), where one draw decides on them; else None."""
         fresh, residual, curves = self.tables
@@ -215,31 +220,23 @@ class Prepared:
 
     def moments(self) -> Tensor:
         """Sums over all positions of S + error - threshold in units of 2^-6, and of its square, int64, (2, G, O)."""
-        lanes = self._in_lanes
-        groups, parts = lanes.weights.shape[:2]
+        groups, parts = self._in_lanes.weights.shape[:2]
         found = np.empty((2, groups, self.outputs), np.int64)
 
         def work(first: int, last: int) -> None:
-            moments(
-                self.words, lanes.weights, self.n, self.tables, lanes.base, lanes.below, self.counters,
-                self.patterns, self.keys, lanes.number, self.outputs, first, last, found,
-            )  # fmt: skip
+            moments(*self.for_loops(), self.outputs, first, last, found)
 
         share(work, groups * parts)
         return torch.from_numpy(found)
 
     def clipped(self, most: int) -> Tensor | None:
         """Position, group and output of each sum beyond its converter's range, (count, 3); None: more than `most`."""
-        lanes = self._in_lanes
-        items = np.arange(-(-len(self.words) // TILE) * lanes.weights.shape[1])
+        items = np.arange(-(-len(self.words) // TILE) * self._in_lanes.weights.shape[1])
         parts: dict[int, NDArray[np.int64] | None] = {}
 
         def work(first: int, last: int) -> None:
             found = np.empty((most, 3), np.int64)
-            count = clipped(
-                self.words, lanes.weights, self.n, self.tables, lanes.base, lanes.below, self.counters,
-                self.patterns, self.keys, self.reach, lanes.number, self.outputs, items[first:last], found,
-            )  # fmt: skip
+            count = clipped(*self.for_loops(), self.reach, self.outputs, items[first:last], found)
             parts[first] = None if count > most else found[:count].copy()
 
         share(work, len(items))
@@ -247,27 +244,6 @@ class Prepared:
         if len(found) < len(parts) or sum(map(len, found)) > most:
             return None
         return torch.from_numpy(np.concatenate(found))
-
-    def gradients(self, arriving: Tensor, slope: Tensor, first: int, last: int) -> Tensor:
-        """Gradients of the partial sums of some positions, (positions, G, O), from those of the outputs (M, O).
-
-        Args:
-            arriving: of all positions.
-            slope: by |z| in units of 2^-6; if empty, 1 within the converter's range.
-            first, last: which positions.
-        """
-        reach, lanes = self.reach, self._in_lanes
-        leaving = np.empty((last - first, self._layout.groups, self.outputs), np.float32)
-
-        def work(begin: int, end: int) -> None:
-            gradients(
-                self.words, lanes.weights, self.n, self.tables, lanes.base, lanes.below, self.counters,
-                self.patterns, self.keys, slope.numpy(), -reach, reach, lanes.number, first + begin, first + end,
-                arriving.numpy(), first, leaving,
-            )  # fmt: skip
-
-        share(work, last - first)
-        return torch.from_numpy(leaving)
 
 
 def _narrow(*tables: Tensor) -> tuple[NDArray[Any], ...]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from prcim.bnn.kernels.code_tables import TABLE, code_tables
 from prcim.bnn.kernels.compiled import compiled
 from prcim.bnn.kernels.packing import to_blocks
+from prcim.bnn.kernels.places import input_places
 from prcim.bnn.kernels.positions import WIDE, first_round, rounds, tile
 from prcim.bnn.kernels.threads import share
 from prcim.bnn.kernels.vectors import (
@@ -30,7 +31,7 @@ from prcim.bnn.kernels.vectors import (
 )
 
 if TYPE_CHECKING:
-    from prcim.bnn.kernels.prepared import Layout, Prepared
+    from prcim.bnn.kernels.prepared import Prepared
 
 Words = NDArray[np.uint64]
 Floats = NDArray[np.float32]
@@ -160,22 +161,22 @@ def take_off_clipped(
     groups, outputs = layer.below.shape
     size = len(made.tables) // (1 + made.cuts)
     weights, values = to_blocks(layer.rows.transpose(1, 0, 2)), arriving.numpy()
-    bases, offsets = _places(x, weight, layer.layout, layer.n)
+    places = input_places(x, weight, layer.layout, layer.n)
     blocks, positions = -(-outputs // WIDE), len(layer.words) // max(len(x), 1)
 
     # Channels last, as a column's inputs lie.
     last = grad_x if grad_x.dim() == 2 else grad_x.permute(0, 2, 3, 1)
     edge = layer.layout.padding
     in_place = last.is_contiguous() and last.dtype == torch.float32 and not edge
-    sides = [length + 2 * edge for length in last.shape[1:-1]]
-    found = last if in_place else torch.zeros(len(x), *sides, last.shape[-1])
+    found = last if in_place else torch.zeros(len(x), *places.sides, last.shape[-1])
     of_weights = torch.zeros(outputs, groups * layer.n)
     flat_x, flat_weights, none = found.view(-1).numpy(), of_weights.view(-1).numpy(), np.empty(0, np.float32)
 
     def work(begin: int, end: int, first: int, last: int, *into: Floats) -> None:
         _take_off(
             layer.words, weights, layer.rows, layer.n, made.tables, made.cuts, (0,) * (size // LANES), layer.counters,
-            layer.read, layer.keys[0], errors.shape[1] > 1, values, begin, end, first, last, bases, offsets, *into,
+            layer.read, layer.keys[0], errors.shape[1] > 1, values, begin, end, first, last, places.bases,
+            places.offsets, *into,
         )  # fmt: skip
 
     if torch.get_num_threads() == 1:
@@ -186,25 +187,9 @@ def take_off_clipped(
         share(lambda a, b: work(a * positions, b * positions, 0, blocks, flat_x, none), len(x), least=least)
         share(lambda a, b: work(0, len(layer.words), a, b, none, flat_weights), blocks)
     if not in_place:
-        inner = found[:, edge : sides[0] - edge, edge : sides[1] - edge] if sides else found
-        last += inner.to(last.dtype)
+        grad_x += places.cut(found, x)
     taps = of_weights
     if weight.dim() == 4:
         taps = of_weights.view(outputs, *weight.shape[2:], weight.shape[1]).permute(0, 3, 1, 2)
     grad_weight += taps.to(grad_weight.dtype)
     return True
-
-
-def _places(x: Tensor, weight: Tensor, layout: "Layout", n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where the inputs of each position begin, channels last, and where those of a column are from there."""
-    groups, stride = layout.groups, layout.stride
-    rows = np.arange(groups * n)
-    if x.dim() == 2:
-        return np.arange(len(x)) * x.shape[1], rows.reshape(groups, n)
-    channels, high, wide = x.shape[1], x.shape[2] + 2 * layout.padding, x.shape[3] + 2 * layout.padding
-    kernel = weight.shape[-1]
-    tap, channel = rows // channels, rows % channels
-    offsets = (tap // kernel * wide + tap % kernel) * channels + channel
-    down, across = (np.arange((length - kernel) // stride + 1) * stride for length in (high, wide))
-    bases = (np.arange(len(x))[:, None, None] * high + down[:, None]) * wide + across
-    return (bases * channels).ravel(), offsets.reshape(groups, n)

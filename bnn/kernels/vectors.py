@@ -100,12 +100,12 @@ class Emitter:
         return self.shuffled(a, b, [place for j in range(lanes) for place in (j, lanes + j)])
 
 
-def _intrinsic(function: Callable[..., Any]) -> Any:
+def intrinsic(function: Callable[..., Any]) -> Any:
     """Makes an operation of compiled code of a function that says its signature and how it is written."""
     return numba.extending.intrinsic(function)
 
 
-def _operation(result: Any, given: list[Any], emit: Callable[[Emitter], Any]) -> Any:
+def operation(result: Any, given: list[Any], emit: Callable[[Emitter], Any]) -> Any:
     """Signature and code of an operation; without a result it only writes."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -115,23 +115,23 @@ def _operation(result: Any, given: list[Any], emit: Callable[[Emitter], Any]) ->
     return result(*given), generate
 
 
-@_intrinsic
+@intrinsic
 def zeros(typing: Any) -> Any:
     """Zero in all bytes."""
-    return _operation(BLOCK, [], lambda to: to.block([ir.Constant(_BYTES, [0] * LANES)] * CHANNELS))
+    return operation(BLOCK, [], lambda to: to.block([ir.Constant(_BYTES, [0] * LANES)] * CHANNELS))
 
 
-@_intrinsic
+@intrinsic
 def loaded(typing: Any, array: Any, at: Any) -> Any:
     """Bytes of an array."""
 
     def emit(to: Emitter) -> Any:
         return to.block([to.load(0, to.after(to.arguments[1], LANES * c), _BYTES) for c in range(CHANNELS)])
 
-    return _operation(BLOCK, [array, types.intp], emit)
+    return operation(BLOCK, [array, types.intp], emit)
 
 
-@_intrinsic
+@intrinsic
 def stored(typing: Any, array: Any, at: Any, values: Any) -> Any:
     """Writes bytes."""
 
@@ -139,10 +139,10 @@ def stored(typing: Any, array: Any, at: Any, values: Any) -> Any:
         for c, value in enumerate(to.channels(to.arguments[2])):
             to.store(0, to.after(to.arguments[1], LANES * c), value)
 
-    return _operation(types.void, [array, types.intp, BLOCK], emit)
+    return operation(types.void, [array, types.intp, BLOCK], emit)
 
 
-@_intrinsic
+@intrinsic
 def added(typing: Any, array: Any, at: Any, values: Any) -> Any:
     """Adds to bytes of an array."""
 
@@ -151,10 +151,10 @@ def added(typing: Any, array: Any, at: Any, values: Any) -> Any:
             place = to.after(to.arguments[1], LANES * c)
             to.store(0, place, to.build.add(to.load(0, place, _BYTES), value))
 
-    return _operation(types.void, [array, types.intp, BLOCK], emit)
+    return operation(types.void, [array, types.intp, BLOCK], emit)
 
 
-@_intrinsic
+@intrinsic
 def differences(typing: Any, sums: Any, words: Any, at: Any, others: Any, first: Any, step: Any) -> Any:
     """Adds the number of bits in which the words of 64 positions differ from one word of each channel.
 
@@ -182,10 +182,10 @@ def differences(typing: Any, sums: Any, words: Any, at: Any, others: Any, first:
             place = to.build.add(place, to.arguments[5])
         return to.block(found)
 
-    return _operation(BLOCK, [BLOCK, words, types.intp, others, types.intp, types.intp], emit)
+    return operation(BLOCK, [BLOCK, words, types.intp, others, types.intp, types.intp], emit)
 
 
-@_intrinsic
+@intrinsic
 def looked_up(typing: Any, tables: Any, offset: Any, places: Any, first: Any, index: Any, parts: Any) -> Any:
     """Entries of tables of 64 bytes a part, two parts or four.
 
@@ -216,10 +216,10 @@ def looked_up(typing: Any, tables: Any, offset: Any, places: Any, first: Any, in
             found.append(entries[0])
         return to.block(found)
 
-    return _operation(BLOCK, [tables, types.intp, places, types.intp, BLOCK, parts], emit)
+    return operation(BLOCK, [tables, types.intp, places, types.intp, BLOCK, parts], emit)
 
 
-@_intrinsic
+@intrinsic
 def any_from_128(typing: Any, values: Any) -> Any:
     """Whether any byte is 128 or more."""
 
@@ -230,10 +230,10 @@ def any_from_128(typing: Any, values: Any) -> Any:
         top = to.build.icmp_signed("<", together, ir.Constant(_BYTES, [0] * LANES))
         return to.build.icmp_unsigned("!=", to.build.bitcast(top, _LONG), ir.Constant(_LONG, 0))
 
-    return _operation(types.boolean, [BLOCK], emit)
+    return operation(types.boolean, [BLOCK], emit)
 
 
-@_intrinsic
+@intrinsic
 def one_more_above(typing: Any, sums: Any, values: Any, limits: Any) -> Any:
     """Adds one where a value is above its limit."""
 
@@ -244,10 +244,10 @@ def one_more_above(typing: Any, sums: Any, values: Any, limits: Any) -> Any:
             found.append(to.build.sub(before, to.build.sext(above, _BYTES)))
         return to.block(found)
 
-    return _operation(BLOCK, [BLOCK, BLOCK, BLOCK], emit)
+    return operation(BLOCK, [BLOCK, BLOCK, BLOCK], emit)
 
 
-@_intrinsic
+@intrinsic
 def stored_masks(typing: Any, array: Any, codes: Any) -> Any:
     """Writes for each channel a word with a bit for each position, one where a byte is not 1."""
 
@@ -256,10 +256,10 @@ def stored_masks(typing: Any, array: Any, codes: Any) -> Any:
         for c, code in enumerate(to.channels(to.arguments[1])):
             to.store(0, c, to.build.bitcast(to.build.icmp_unsigned("!=", code, one), _LONG))
 
-    return _operation(types.void, [array, BLOCK], emit)
+    return operation(types.void, [array, BLOCK], emit)
 
 
-@_intrinsic
+@intrinsic
 def stored_pairs(typing: Any, array: Any, low: Any, high: Any) -> Any:
     """Writes numbers of 16 bits, given by their low and high bytes."""
 
@@ -267,10 +267,10 @@ def stored_pairs(typing: Any, array: Any, low: Any, high: Any) -> Any:
         for c, both in enumerate(zip(*(to.channels(block) for block in to.arguments[1:]), strict=True)):
             to.store(0, LANES * c, to.interleaved(*both))
 
-    return _operation(types.void, [array, BLOCK, BLOCK], emit)
+    return operation(types.void, [array, BLOCK, BLOCK], emit)
 
 
-@_intrinsic
+@intrinsic
 def signs_taken_off(typing: Any, array: Any, at: Any, word: Any, value: Any) -> Any:
     """Subtracts a value from 64 floats where a bit of a word is set, adds it to the others."""
 
@@ -284,10 +284,10 @@ def signs_taken_off(typing: Any, array: Any, at: Any, word: Any, value: Any) -> 
         before = to.load(0, to.arguments[1], floats)
         to.store(0, to.arguments[1], to.build.fsub(before, value))
 
-    return _operation(types.void, [array, types.intp, types.uint64, types.float32], emit)
+    return operation(types.void, [array, types.intp, types.uint64, types.float32], emit)
 
 
-@_intrinsic
+@intrinsic
 def drawn(typing: Any, draws: Any, counters: Any, c0: Any, c3: Any, keys: Any) -> Any:
     """Writes the sixteen draws of Philox at 64 positions, 64 of a channel after those of the one before.
 
@@ -329,7 +329,7 @@ def drawn(typing: Any, draws: Any, counters: Any, c0: Any, c3: Any, keys: Any) -
                 place = LANES * (4 * w + byte)
                 to.store(0, place, to.shuffled(low[byte // 2], high[byte // 2], order))
 
-    return _operation(types.void, [draws, counters, types.uint64, types.uint64, keys], emit)
+    return operation(types.void, [draws, counters, types.uint64, types.uint64, keys], emit)
 
 
 def _wide(value: Any) -> bool:
