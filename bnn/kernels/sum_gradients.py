@@ -34,61 +34,78 @@ AT_ONCE = 1 << 22
 
 @compiled
 def _listed(
-    arriving: Floats, starts: Places, outputs: Integers, heads: Places, order: Places, position: Integers
-) -> None:
+    arriving: Floats, parts: int, blocks: int, starts: Places, grads: Floats, outputs: Integers, lanes: Integers,
+    heads: Places, order: Integers, position: Integers,
+) -> None:  # fmt: skip
     """Lists what is not zero.
 
     Args:
         arriving: gradients of outputs, (M, O).
-        starts: where those of each position begin, (M + 1,).
-        outputs: the output of each.
+        parts, blocks: of the outputs, see `to_lanes`.
+        starts: where those of each position and part begin, (M * parts + 1,).
+        grads, outputs, lanes: each of them, its output, and where that is in its part.
         heads: where those of each output begin among those of a span, (spans, O + 1).
-        order: the same by output, span by span.
-        position: the position of each from the beginning of its span, in that order.
+        order: the same by output, span by span, counted from the beginning of the span.
+        position: the position of each, counted so too, in that order.
     """
+    channels = arriving.shape[1]
+    size = 16 * blocks
     count = 0
     for m in range(len(arriving)):
-        starts[m] = count
         span = heads[m // SPAN]
-        for o in range(arriving.shape[1]):
-            if arriving[m, o] != f32(0):
-                outputs[count] = o
-                span[o + 1] += 1
-                count += 1
-    starts[len(arriving)] = count
+        for part in range(parts):
+            starts[m * parts + part] = count
+            for o in range(part * size, min((part + 1) * size, channels)):
+                if arriving[m, o] != f32(0):
+                    lane = o - part * size
+                    grads[count], outputs[count] = arriving[m, o], o
+                    lanes[count] = lane % 16 * blocks + lane // 16
+                    span[o + 1] += 1
+                    count += 1
+    starts[len(arriving) * parts] = count
+    begins = np.empty(channels + 1, np.int64)
     for number in range(len(heads)):
-        span = heads[number]
-        span[0] = starts[number * SPAN]
-        for o in range(arriving.shape[1]):
+        span, first = heads[number], number * SPAN
+        head = starts[first * parts]
+        span[0] = head
+        for o in range(channels):
             span[o + 1] += span[o]
-        begins = span.copy()
-        for m in range(number * SPAN, min((number + 1) * SPAN, len(arriving))):
-            for i in range(starts[m], starts[m + 1]):
+        begins[:] = span
+        for m in range(first, min(first + SPAN, len(arriving))):
+            for i in range(starts[m * parts], starts[(m + 1) * parts]):
                 o = outputs[i]
-                order[begins[o]], position[begins[o]] = i, m - number * SPAN
+                order[begins[o]], position[begins[o]] = i - head, m - first
                 begins[o] += 1
 
 
 @inlined
-def _add_up(into: Floats, at: int, rows: Words, which: Integers, values: Floats) -> Any:
-    """Adds rows of signs, each times a value, to what stands from a place on; returns the sum of the values."""
-    total = 0.0
-    for i in range(len(values)):
-        total += values[i]
+def _total(values: Floats) -> Any:
+    """The sum of some values; four sums side by side, each of which waits for itself only."""
+    a = b = c = d = 0.0
+    fours = len(values) // 4 * 4
+    for i in range(0, fours, 4):
+        a, b, c, d = a + values[i], b + values[i + 1], c + values[i + 2], d + values[i + 3]
+    for i in range(fours, len(values)):
+        a += values[i]
+    return (a + b) + (c + d)
+
+
+@inlined
+def _add_up(into: Floats, at: int, rows: Words, which: Integers, values: Floats, total: Any) -> None:
+    """Adds rows of signs, each times a value, to what stands from a place on."""
     for word in range(rows.shape[1]):
         sums = no_sums()  # type: ignore[call-arg]
         for i in range(len(values)):
             sums = with_value(sums, rows[which[i], word], values[i])  # type: ignore[call-arg]
         add_signed(into, at + WIDTH * word, sums, f32(total))  # type: ignore[call-arg]
-    return total
 
 
 @compiled
 def _gradients(
     words: Words, weights: Words, n: int, tables: Any, base: NDArray[np.uint32], below: Integers, counters: Words,
-    patterns: Words, keys: Words, lanes: Any, slope: Floats, low: int, high: int, arriving: Floats, begin: int,
-    starts: Places, outputs: Integers, heads: Places, order: Places, position: Integers, rows: Words, first: int,
-    last: int, of_inputs: Floats, of_weights: Floats, of_thresholds: NDArray[np.float64],
+    patterns: Words, keys: Words, lanes: Any, slope: Floats, low: int, high: int, begin: int, count: int,
+    starts: Places, grads: Floats, outputs: Integers, places: Integers, heads: Places, order: Integers,
+    position: Integers, rows: Words, first: int, last: int, of_inputs: Floats, of_weights: Floats, of_thresholds: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """Gradients of what belongs to some groups, from those of some positions.
 
@@ -96,9 +113,8 @@ def _gradients(
         words, weights, n, tables, base, below, counters, patterns, keys, lanes: as for `read_out`.
         slope: by |z|, where there is none less than the last; if empty: one where low <= z < high.
         low, high: that range.
-        arriving: gradients of the outputs of these positions, (T, O).
-        begin: the first of the positions.
-        starts, outputs, heads, order, position: of `_listed`.
+        begin, count: the first of the positions, and how many there are.
+        starts, grads, outputs, places, heads, order, position: of `_listed`, where `places` are its lanes.
         rows: weights (O, G, W).
         first, last: which groups.
         of_inputs: (T, G, 64 W), with room for inputs that fill no word.
@@ -106,58 +122,56 @@ def _gradients(
     """
     parts = weights.shape[1]
     fresh, residual, curves = tables
-    count, channels = arriving.shape
+    channels, width = len(rows), rows.shape[2]
     nb = len(lanes)
     size = 16 * nb
     blocks = (channels + 15) // 16
     most = i32(len(slope) - 1)
     s, z = np.empty(4 * size, np.uint32), np.empty((TILE, size), np.int32)
-    width = rows.shape[2]
     there, here = np.empty((channels, width), np.uint64), np.empty((SPAN, width), np.uint64)
-    found, reached = np.empty((channels, WIDTH * width), np.float32), np.empty(TILE, np.int64)
+    found = np.empty((channels, WIDTH * width), np.float32)
     flat = found.reshape(-1)
     room = 0
     for number in range(len(heads)):
         room = max(room, heads[number, channels] - heads[number, 0])
-    values, sorted_ = np.empty(room, np.float32), np.empty(room, np.float32)
+    values, sorted_ = np.empty(room, np.float32), np.empty(SPAN, np.float32)
     for g in range(first, last):
         there[:] = rows[:, g]
         found[:] = f32(0)
         for number in range(len(heads)):
             from_, to = number * SPAN, min((number + 1) * SPAN, count)
-            head = starts[from_]
+            head = starts[from_ * parts]
             for start in range(from_, to, TILE):
                 stop = min(start + TILE, to)
-                reached[: stop - start] = starts[start:stop]
                 for part in range(parts):
                     column_sums(
                         s, z, words, begin + start, begin + stop, g, weights[g, part], n, fresh, residual, curves,
                         base[g, part], below[g, part], g * blocks + part * nb, counters, patterns, keys, lanes,
                     )  # fmt: skip
-                    for t in range(stop - start):
-                        i, end = reached[t], starts[start + t + 1]
-                        while i < end and outputs[i] < (part + 1) * size:
-                            o = outputs[i]
-                            lane = o - part * size
-                            value, grad = z[t, lane % 16 * nb + lane // 16], arriving[start + t, o]
-                            if len(slope):
-                                values[i - head] = f32(grad * slope[min(abs(value), most)])
-                            else:
-                                values[i - head] = grad if low <= value < high else f32(0)
-                            i += 1
-                        reached[t] = i
+                    for m in range(start, stop):
+                        a, b = starts[m * parts + part], starts[m * parts + part + 1]
+                        grad, place, share, sums = grads[a:b], places[a:b], values[a - head : b - head], z[m - start]
+                        if len(slope):
+                            for i in range(len(grad)):
+                                share[i] = f32(grad[i] * slope[min(abs(sums[place[i]]), most)])
+                        else:
+                            for i in range(len(grad)):
+                                share[i] = grad[i] if low <= sums[place[i]] < high else f32(0)
             for m in range(from_, to):
                 into = of_inputs[m, g]
                 into[:] = f32(0)
-                a, b = starts[m], starts[m + 1]
-                _add_up(into, 0, there, outputs[a:b], values[a - head : b - head])
+                a, b = starts[m * parts], starts[(m + 1) * parts]
+                share = values[a - head : b - head]
+                _add_up(into, 0, there, outputs[a:b], share, _total(share))
                 here[m - from_] = words[begin + m, g]
-            for i in range(starts[to] - head):
-                sorted_[i] = values[order[head + i] - head]
             for o in range(channels):
-                a, b = heads[number, o] - head, heads[number, o + 1] - head
-                chosen = position[head + a : head + b]
-                of_thresholds[g, o] -= _add_up(flat, o * WIDTH * width, here, chosen, sorted_[a:b])
+                a, b = heads[number, o], heads[number, o + 1]
+                share, these = sorted_[: b - a], order[a:b]
+                for i in range(b - a):
+                    share[i] = values[these[i]]
+                total = _total(share)
+                of_thresholds[g, o] -= total
+                _add_up(flat, o * WIDTH * width, here, position[a:b], share, total)
         of_weights[:, g] += found[:, :n]
 
 
@@ -206,7 +220,7 @@ def sum_gradients(
         begin, end = first * positions, (first + images) * positions
         windows = np.empty((end - begin, groups, wide), np.float32)
         some = values[begin:end]
-        these = (slopes, -layer.reach, layer.reach, some, begin, *_lists(some), layer.rows)
+        these = (slopes, -layer.reach, layer.reach, begin, len(some), *_lists(some, layer.lanes), layer.rows)
 
         def work(g: int, until: int, these: Any = these, into: Any = windows) -> None:
             _gradients(*layer.for_loops(), *these, g, until, into, of_weights, of_thresholds)
@@ -222,14 +236,15 @@ def sum_gradients(
     return places.cut(of_images, x), _as_weights(of_weights, weight), torch.from_numpy(of_thresholds)
 
 
-def _lists(arriving: Floats) -> tuple[Places, Integers, Places, Places, Integers]:
-    """What `_listed` makes."""
+def _lists(arriving: Floats, lanes: tuple[int, int]) -> tuple[NDArray[Any], ...]:
+    """What `_listed` makes; `lanes` are the parts of the outputs and the blocks of a part."""
     count, outputs = arriving.shape
     there = int(np.count_nonzero(arriving))
-    starts, heads = np.empty(count + 1, np.int64), np.zeros((-(-count // SPAN), outputs + 1), np.int64)
-    chosen, order, position = np.empty(there, np.int32), np.empty(there, np.int64), np.empty(there, np.int32)
-    _listed(arriving, starts, chosen, heads, order, position)
-    return starts, chosen, heads, order, position
+    starts, heads = np.empty(count * lanes[0] + 1, np.int64), np.zeros((-(-count // SPAN), outputs + 1), np.int64)
+    chosen, places, order, position = (np.empty(there, np.int32) for _ in range(4))
+    grads = np.empty(there, np.float32)
+    _listed(arriving, *lanes, starts, grads, chosen, places, heads, order, position)
+    return starts, grads, chosen, places, heads, order, position
 
 
 def _as_weights(columns: NDArray[np.float32], weight: Tensor) -> Tensor:
