@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from prcim.bnn.binarize import Gradient, sign
 from prcim.bnn.chip import Chip
-from prcim.bnn.column_moments import column_moments
+from prcim.bnn.column_moments import Window, column_moments
 from prcim.bnn.column_sum import code_sum, majority_sum, patches
 from prcim.bnn.layers import BatchNorm
 from prcim.bnn.mapping import cut_layer
@@ -125,7 +125,10 @@ class ColumnLayer(nn.Module):
 
     def forward(self, x: Tensor, chip: Chip | None = None, reads: Reads | None = None) -> Tensor:
         """X (B, inputs) or (B, C, H, W), +-1 -> (B, outputs) or (B, O, H', W'); without a chip there are no errors."""
-        total = self.sums(x, chip, reads)
+        # Sums and their statistics are integers that a narrow type would round.
+        narrow = torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64
+        with torch.autocast(x.device.type, enabled=False):
+            total = self.sums(x.float() if narrow else x, chip, reads)
         if self.pool > 1:
             # OR of the bits is the sign of the largest, AND of the smallest; so the gradient goes to one of them.
             turn = torch.where(self.flipped, -1.0, 1.0)[:, None, None]
@@ -172,14 +175,14 @@ class ColumnLayer(nn.Module):
             padded: whether `x` has its padding already.
             sample: look at errors in some of the images only.
         """
-        x = x if padded else self.padded(x)
-        rows = self._rows(x)
-        weight = self._columns(sign(self.weight))
+        weight, stride = sign(self.weight), self.stride
         if self.cut.bias:
-            constant = self._balanced(x)
-            rows = torch.cat([rows, rows.new_ones(*rows.shape[:-1], self.cut.bias)], -1)
-            weight = torch.cat([weight, constant], -1)
-        mean, var = column_moments(rows, weight, self.errors(chip), reads, sample=sample)
+            x = x if padded else self.padded(x)
+            x, weight, stride = self._with_constant(x, weight, self._balanced(x))
+        padding = 0 if padded or self.cut.bias else self.padding
+        kernel = weight.shape[-1] if x.dim() == 4 else 1
+        window = Window(groups=self.groups, kernel=kernel, stride=stride, padding=padding)
+        mean, var = column_moments(x, weight, self.errors(chip), reads, window, sample=sample)
         return mean - self.cut.bias % 2, var
 
     def padded(self, x: Tensor) -> Tensor:

@@ -1,22 +1,54 @@
 """Mean and variance of the sums of each column over a batch, errors included."""
 
 import math
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
-from prcim.bnn.column_sum import has_cells, noisy_sums, partial_sums
+from prcim.bnn.column_sum import cut_weight, has_cells, noisy_sums, partial_sums
 from prcim.bnn.kernels.fused import fused_moments, has_kernel
+from prcim.bnn.kernels.input_moments import input_moments
+from prcim.bnn.kernels.prepared import input_words
 from prcim.bnn.noise import LayerErrors, Reads
 from prcim.bnn.tables import UNIT
+from prcim.bnn.windows import fold, padded, patches
 
 #: Partial sums in memory at a time.
 _READS_AT_ONCE = 1 << 22
+#: Integers below are exact in single precision.
+_SINGLE = 1 << 24
 #: Added to a variance, as a batch norm does, so that a column that never changes has a spread.
 EPS = 1e-3
 #: In training errors are looked at in so many reads of a column and in so many images, at least.
 SAMPLE_READS, SAMPLE_IMAGES = 2048, 16
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """How a layer's inputs are cut into columns.
+
+    Attributes:
+        groups: columns of an output.
+        kernel, stride, padding: of a convolution; beyond the edge all is -1.
+    """
+
+    groups: int
+    kernel: int = 1
+    stride: int = 1
+    padding: int = 0
+
+    def rows(self, x: Tensor) -> Tensor:
+        """What stands on the rows of each column at every position, (M, G, n)."""
+        if x.dim() == 4:
+            x = patches(padded(x, self.padding), kernel=self.kernel, stride=self.stride).flatten(0, 1)
+        return x.reshape(len(x), self.groups, -1)
+
+    def positions(self, x: Tensor) -> int:
+        """Of an image."""
+        return math.prod((side + 2 * self.padding - self.kernel) // self.stride + 1 for side in x.shape[2:])
 
 
 class ColumnMoments(torch.autograd.Function):
@@ -28,19 +60,25 @@ class ColumnMoments(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, errors: LayerErrors | None, reads: Reads | None, images: int
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        errors: LayerErrors | None,
+        reads: Reads | None,
+        window: Window,
+        images: int,
     ) -> tuple[Tensor, Tensor]:
-        """Args: x (B, G, n) or (B, P, G, n), weight (O, G, n), both +-1; images with errors. -> two of (G, O)."""
-        flat = x.flatten(0, -3)
-        total, second = flat.double().sum(0), _second(flat)
-        columns = weight.double()
-        mean = torch.einsum("gn,ogn->go", total, columns) / len(flat)
-        square = torch.einsum("ogn,gnm,ogm->go", columns, second, columns) / len(flat)
-        exact_mean, var = mean, square - mean**2
+        """Args: x and weight as for `majority_sum`; images that errors are looked at in. -> two of (G, O)."""
+        columns = cut_weight(weight, window.groups)
+        total, second, count = _input_moments(x, weight, window)
+        exact_mean, exact_square = _of_columns(total, second, columns, count)
+        mean, var = exact_mean, exact_square - exact_mean**2
         if errors is not None and reads is not None:
             some = Reads(images=reads.images[:images], read=reads.read)
-            more_mean, more_var = _added(x[:images], weight, errors, some)
+            exact = (exact_mean, exact_square) if images >= len(x) else None
+            more_mean, more_var = _added(x[:images], weight, errors, some, window, exact)
             mean, var = mean + more_mean, (var + more_var).clamp_min(0.0)
+        ctx.window = window
         ctx.save_for_backward(x, weight, total.to(x.dtype), second.to(x.dtype), exact_mean.to(x.dtype))
         return mean.to(x.dtype), (var + EPS).to(x.dtype)
 
@@ -48,59 +86,155 @@ class ColumnMoments(torch.autograd.Function):
     def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of x and weight."""
         x, weight, total, second, mean = ctx.saved_tensors
-        flat = x.flatten(0, -3)
-        grad_mean, grad_var = grad[0] / len(flat), 2 * grad[1] / len(flat)
+        window: Window = ctx.window
+        columns = cut_weight(weight, window.groups)
+        count = len(x) * window.positions(x)
+        grad_mean, grad_var = grad[0] / count, 2 * grad[1] / count
         # d mean / d S_i = 1 / N, d var / d S_i = 2 (S_i - mean) / N, and S is linear in both factors.
         constant = grad_mean - grad_var * mean
         # Two factors at a time: of three, `einsum` would first make the outer product of the two that share no rows.
-        scaled = grad_var.t()[..., None] * weight
-        grad_weight = constant.t()[..., None] * total + torch.einsum("ogm,gmn->ogn", scaled, second)
-        both = torch.einsum("ogn,ogm->gnm", weight, scaled)
-        grad_x = torch.einsum("go,ogn->gn", constant, weight) + torch.einsum("bgm,gnm->bgn", flat, both)
-        return grad_x.reshape(x.shape), grad_weight, None, None, None
+        scaled = grad_var.t()[..., None] * columns
+        grad_columns = constant.t()[..., None] * total + torch.einsum("ogm,gmn->ogn", scaled, second)
+        slope = torch.einsum("ogn,ogm->gmn", columns, scaled)
+        start = torch.einsum("go,ogn->gn", constant, columns)
+        if x.dim() == 2:
+            rows = x.reshape(len(x), window.groups, -1)
+            return (
+                (start + torch.einsum("bgm,gmn->bgn", rows, slope)).reshape(x.shape),
+                _as(grad_columns, weight),
+                *_NONE,
+            )
+        return _of_images(x, start, slope, window), _as(grad_columns, weight), *_NONE
+
+
+_NONE = (None,) * 4
 
 
 def column_moments(
-    x: Tensor, weight: Tensor, errors: LayerErrors | None, reads: Reads | None, *, sample: bool = False
+    x: Tensor, weight: Tensor, errors: LayerErrors | None, reads: Reads | None, window: Window, *, sample: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Mean and variance of each column's sums in S, shape (G, O) each.
 
     Args:
-        x, weight, errors, reads: as for `ColumnMoments.forward`.
+        x, weight, errors, reads: as for `prcim.bnn.column_sum.majority_sum`.
+        window: how the inputs are cut into columns.
         sample: look at errors in some of the images only, `SAMPLE_IMAGES` or as many as give `SAMPLE_READS`.
     """
-    places = math.prod(x.shape[1:-2])
-    images = max(SAMPLE_IMAGES, -(-SAMPLE_READS // places)) if sample else len(x)
-    mean, var = ColumnMoments.apply(x, weight, errors, reads, images)  # type: ignore[no-untyped-call]
+    images = max(SAMPLE_IMAGES, -(-SAMPLE_READS // window.positions(x))) if sample else len(x)
+    mean, var = ColumnMoments.apply(x, weight, errors, reads, window, images)  # type: ignore[no-untyped-call]
     return mean, var
 
 
-def _second(flat: Tensor) -> Tensor:
-    """Sum over reads of x x' in each group, (G, n, n) in float64; exact, since parts stay below 2^24."""
-    parts = flat.split(1 << 20)
-    return torch.stack([torch.einsum("bgn,bgm->gnm", part, part).double() for part in parts]).sum(0)
+def _input_moments(x: Tensor, weight: Tensor, window: Window) -> tuple[Tensor, Tensor, int]:
+    """Sums over reads of x and of x x' in each group, (G, n) and (G, n, n) in float64, exact; and how many reads."""
+    if has_kernel(x) and x.device.type == "cpu":
+        words = input_words(x.float(), weight, window.groups, stride=window.stride, padding=window.padding)
+        total, second = input_moments(words, weight[0].numel() // window.groups)
+        return torch.from_numpy(total).double(), torch.from_numpy(second).double(), len(words)
+    rows = window.rows(x)
+    # Exact, since parts stay below 2^24.
+    parts = [torch.einsum("bgn,bgm->gnm", part, part).double() for part in rows.split(1 << 20)]
+    return rows.double().sum(0), torch.stack(parts).sum(0), len(rows)
 
 
-def _added(x: Tensor, weight: Tensor, errors: LayerErrors, reads: Reads) -> tuple[Tensor, Tensor]:
-    """What errors add to mean and variance in some images, (G, O) each; in integers of 2^-6 until the end."""
-    count = x[..., 0, 0].numel()
+def _of_columns(total: Tensor, second: Tensor, columns: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Means of S and of its square in float64, (G, O), from the sums of inputs and of their products."""
+    # Sums of integers: exact in whatever type holds the largest that there can be.
+    exact = columns.shape[-1] ** 2 * count < _SINGLE
+    total, second, columns = (values.float() if exact else values.double() for values in (total, second, columns))
+    first = torch.einsum("gn,ogn->go", total, columns)
+    square = (torch.einsum("ogn,gnm->ogm", columns, second) * columns).sum(-1).t()
+    return first.double() / count, square.double() / count
+
+
+def _of_images(x: Tensor, start: Tensor, slope: Tensor, window: Window) -> Tensor:
+    """Gradient of images, start + x slope at every place of every window, added up where it stands.
+
+    Args:
+        x: (B, C, H, W).
+        start: (G, n).
+        slope: (G, n, n).
+        window: of the layer.
+    """
+    channels, (groups, n) = x.shape[1], start.shape
+    kernel = window.kernel
+    if channels % n:
+        # A column takes inputs of more than one place of its window.
+        found = torch.zeros_like(padded(x, window.padding))
+        at_once = max(_READS_AT_ONCE // (window.positions(x) * groups * n), 1)
+        for first in range(0, len(x), at_once):
+            rows = window.rows(x[first : first + at_once])
+            values = start + torch.einsum("bgm,gmn->bgn", rows, slope)
+            fold(values, found[first : first + at_once], kernel=kernel, stride=window.stride)
+        edge = window.padding
+        return found[:, :, edge : edge + x.shape[2], edge : edge + x.shape[3]]
+    # Each place has its own matrix: that of all windows that it stands in, which are the same but at the edges.
+    start, slope = start.view(kernel, kernel, channels), slope.view(kernel, kernel, -1, n, n)
+    found = torch.empty_like(x)
+    for down, ys in _places(x.shape[2], window):
+        for across, xs in _places(x.shape[3], window):
+            some = x[:, :, ys[:, None], xs]
+            blocks = some.reshape(len(x), -1, n, len(ys) * len(xs))
+            matrix = slope[down][:, across].sum((0, 1)).mT
+            constant = start[down][:, across].sum((0, 1))
+            found[:, :, ys[:, None], xs] = (matrix @ blocks).view(some.shape) + constant[:, None, None]
+    return found
+
+
+def _places(side: int, window: Window) -> list[tuple[Tensor, Tensor]]:
+    """Places along a side that stand in windows alike: at which places of these, and the places."""
+    count = (side + 2 * window.padding - window.kernel) // window.stride + 1
+    start = torch.arange(side)[:, None] + window.padding - torch.arange(window.kernel)
+    inside = (start >= 0) & (start % window.stride == 0) & (start < count * window.stride)
+    kinds, kind = torch.unique(inside, dim=0, return_inverse=True)
+    return [(taps.nonzero()[:, 0], (kind == number).nonzero()[:, 0]) for number, taps in enumerate(kinds)]
+
+
+def _as(columns: Tensor, weight: Tensor) -> Tensor:
+    """Gradients of columns (O, G, n) in the shape of the weights."""
+    if weight.dim() == 2:
+        return columns.reshape(weight.shape)
+    outputs, channels, *kernel = weight.shape
+    return columns.reshape(outputs, *kernel, channels).permute(0, 3, 1, 2)
+
+
+def _added(
+    x: Tensor,
+    weight: Tensor,
+    errors: LayerErrors,
+    reads: Reads,
+    window: Window,
+    exact: tuple[Tensor, Tensor] | None,
+) -> tuple[Tensor, Tensor]:
+    """What errors add to mean and variance in some images, (G, O) each; in integers of 2^-6 until the end.
+
+    Args:
+        x, weight, errors, reads, window: as for `ColumnMoments.forward`.
+        exact: means of S and of its square in these images, where they are known.
+    """
     if has_kernel(x) and not has_cells(errors):
-        sums = torch.cat([fused_moments(x, weight, some, reads) for some in (None, errors)])
+        cut = {"groups": window.groups, "stride": window.stride, "padding": window.padding}
+        noisy = fused_moments(x, weight, errors, reads, **cut)
     else:
-        sums = _plain_sums(x, weight, errors, reads)
-    exact_mean, exact_square, mean, square = sums.double() / count
-    return (mean - exact_mean) / UNIT, (square - mean**2 - exact_square + exact_mean**2) / UNIT**2
+        noisy = _plain_sums(x, weight, errors, reads, window)
+    if exact is None:
+        total, second, count = _input_moments(x, weight, window)
+        exact = _of_columns(total, second, cut_weight(weight, window.groups), count)
+    count = len(x) * window.positions(x)
+    mean, square = noisy[0].double() / count / UNIT, noisy[1].double() / count / UNIT**2
+    return mean - exact[0], square - mean**2 - exact[1] + exact[0] ** 2
 
 
-def _plain_sums(x: Tensor, weight: Tensor, errors: LayerErrors, reads: Reads) -> Tensor:
-    """Sums over reads of S, S^2, S + error, (S + error)^2, in units of 2^-6, int64, (4, G, O)."""
-    sums = torch.zeros(4, weight.shape[1], len(weight), dtype=torch.int64, device=x.device)
-    size = max(_READS_AT_ONCE // (len(weight) * math.prod(x.shape[1:-1])), 1)
+def _plain_sums(x: Tensor, weight: Tensor, errors: LayerErrors, reads: Reads, window: Window) -> Tensor:
+    """Sums over reads of S + error and of its square, in units of 2^-6, int64, (2, G, O)."""
+    columns, positions = cut_weight(weight, window.groups), window.positions(x)
+    sums = torch.zeros(2, window.groups, len(weight), dtype=torch.int64, device=x.device)
+    size = max(_READS_AT_ONCE // (len(weight) * window.groups * positions), 1)
     for first in range(0, len(x), size):
-        part = x[first : first + size]
+        part = window.rows(x[first : first + size])
+        part = part if x.dim() == 2 else part.reshape(-1, positions, *part.shape[1:])
         some = Reads(images=reads.images[first : first + size], read=reads.read)
-        exact = partial_sums(part, weight)
-        noisy = noisy_sums(exact, part, errors, some, weight, fused=True).to(torch.int64).flatten(0, -3)
-        exact = UNIT * exact.to(torch.int64).flatten(0, -3)
-        sums += torch.stack([exact.sum(0), (exact**2).sum(0), noisy.sum(0), (noisy**2).sum(0)])
+        noisy = noisy_sums(partial_sums(part, columns), part, errors, some, columns, fused=True)
+        noisy = noisy.to(torch.int64).flatten(0, -3)
+        sums += torch.stack([noisy.sum(0), (noisy**2).sum(0)])
     return sums

@@ -76,7 +76,7 @@ def majority_sum(
             straight=straight,
         )
     x = padded(_as_the_operator(x), padding)
-    columns = _cut_weight(weight, groups).to(x.dtype)
+    columns = cut_weight(weight, groups).to(x.dtype)
 
     def votes(part: Tensor, some: Reads | None) -> Tensor:
         found: Tensor = MajoritySum.apply(part, columns, threshold, errors, some, gradient, fused)  # type: ignore[no-untyped-call]
@@ -111,7 +111,7 @@ def code_sum(
             bits=adc.bits, step=adc.step, begin=begin,
         )  # fmt: skip
     x = padded(_as_the_operator(x), padding)
-    columns = _cut_weight(weight, groups).to(x.dtype)
+    columns = cut_weight(weight, groups).to(x.dtype)
 
     def codes(part: Tensor, some: Reads | None) -> Tensor:
         found: Tensor = CodeSum.apply(part, columns, adc, errors, some, fused)  # type: ignore[no-untyped-call]
@@ -125,7 +125,8 @@ def _as_the_operator(x: Tensor) -> Tensor:
     return x.float() if torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64 else x
 
 
-def _cut_weight(weight: Tensor, groups: int) -> Tensor:
+def cut_weight(weight: Tensor, groups: int) -> Tensor:
+    """Weights (O, inputs) or (O, C, k, k) by column, (O, G, n)."""
     if weight.dim() == 4:
         weight = weight.permute(0, 2, 3, 1).flatten(1)
     return weight.reshape(len(weight), groups, -1)

@@ -16,7 +16,7 @@ from torch import Tensor
 from prcim.bnn.annealing import scaled_tables
 from prcim.bnn.cell_errors import CellErrors
 from prcim.bnn.cell_table import CELL_REACH, GAIN_BITS, CellTable, Kind, cell_table
-from prcim.bnn.column_moments import EPS, column_moments
+from prcim.bnn.column_moments import EPS, Window, column_moments
 from prcim.bnn.column_sum import majority_sum, noisy_sums, partial_sums
 from prcim.bnn.keys import Purpose, cell_draws
 from prcim.bnn.noise import Half, LayerErrors, Reads, VirtualChip
@@ -298,7 +298,7 @@ def test_weights_must_be_given() -> None:
 
 def test_moments_are_those_of_the_sums() -> None:
     errors, reads = layer_errors(chip(tables_of("single"))), Reads(images=IMAGES)
-    mean, var = column_moments(X, WEIGHT, errors, reads)
+    mean, var = column_moments(X.flatten(1), WEIGHT.flatten(1), errors, reads, Window(groups=GROUPS))
     sums = noisy_sums(partial_sums(X, WEIGHT), X, errors, reads, WEIGHT).double() / UNIT
     assert torch.allclose(mean.double(), sums.mean(0), atol=1e-4)
     assert torch.allclose(var.double(), sums.var(0, unbiased=False) + EPS, rtol=1e-4)

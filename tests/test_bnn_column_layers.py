@@ -14,7 +14,8 @@ from tables import make_tables, only
 from torch import Tensor
 
 from prcim.bnn.column_layers import ColumnConv2d, ColumnLayer, ColumnLinear
-from prcim.bnn.column_moments import EPS, column_moments
+from prcim.bnn.column_moments import EPS, Window, column_moments
+from prcim.bnn.column_sum import cut_weight
 from prcim.bnn.layers import BatchNorm, BinaryConv2d
 from prcim.bnn.mapping import Cut, cut_layer, groups_for
 from prcim.bnn.noise import Reads, VirtualChip
@@ -230,25 +231,44 @@ def test_errors_of_a_column_include_those_of_its_constant_cells() -> None:
 # --- mean and spread of a column ---
 
 
-def dense(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+def dense(x: Tensor, weight: Tensor, window: Window) -> tuple[Tensor, Tensor]:
     """Mean and variance through every sum, as PyTorch differentiates them."""
-    sums = torch.einsum("bpgn,ogn->bpgo", x, weight).flatten(0, 1)
+    sums = torch.einsum("bgn,ogn->bgo", window.rows(x), cut_weight(weight, window.groups))
     return sums.mean(0), sums.var(0, unbiased=False) + EPS
 
 
-def test_moments_and_their_gradients_are_those_of_all_sums() -> None:
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["plain", "bits"])
+@pytest.mark.parametrize(
+    ("x", "weight", "window"),
+    [
+        ((70, 12), (5, 12), Window(groups=2)),
+        # Columns within a place of the window, across places, and two of a place.
+        ((3, 8, 6, 5), (5, 8, 3, 3), Window(groups=9, kernel=3, padding=1)),
+        ((3, 8, 6, 5), (5, 8, 3, 3), Window(groups=6, kernel=3, padding=1)),
+        ((3, 8, 6, 5), (5, 8, 3, 3), Window(groups=18, kernel=3)),
+        ((3, 8, 7, 8), (5, 8, 3, 3), Window(groups=9, kernel=3, stride=2, padding=1)),
+        ((3, 8, 7, 8), (5, 8, 2, 2), Window(groups=4, kernel=2, stride=3)),
+        ((2, 8, 4, 4), (5, 8, 1, 1), Window(groups=2)),
+    ],
+    ids=str,
+)
+def test_moments_and_their_gradients_are_those_of_all_sums(
+    x: tuple[int, ...], weight: tuple[int, ...], window: Window, dtype: torch.dtype
+) -> None:
     results = []
-    for way in (dense, lambda x, w: column_moments(x, w, None, None)):
-        x, weight = signs(3, 8, 2, N, seed=1).double().requires_grad_(), signs(5, 2, N).double().requires_grad_()
-        mean, var = way(x, weight)
+    for way in (dense, lambda x, w, window: column_moments(x, w, None, None, window)):
+        ends = signs(*x, seed=1).to(dtype).requires_grad_(), signs(*weight, seed=3).to(dtype).requires_grad_()
+        mean, var = way(*ends, window)
         generator = torch.Generator().manual_seed(2)
-        arriving = [torch.randn(2, 5, generator=generator).double() for _ in range(2)]
+        arriving = [torch.randn(mean.shape, generator=generator).to(dtype) for _ in range(2)]
         torch.autograd.backward((mean, var), arriving)
-        results.append((mean, var, x.grad, weight.grad))
+        results.append((mean, var, *(end.grad for end in ends)))
     for one, other in zip(*results, strict=True):
         assert one is not None
         assert other is not None
-        assert torch.allclose(one, other, rtol=1e-9, atol=1e-12)
+        assert torch.allclose(
+            one, other, rtol=1e-9 if dtype == torch.float64 else 1e-4, atol=1e-12 if dtype == torch.float64 else 1e-5
+        )
     assert results[0][2] is not None
     assert float(results[0][2].abs().max()) > 0.01
 

@@ -225,7 +225,10 @@ def test_moments_are_those_of_the_definition(model: NoiseModel | None, shape: tu
     x, weight = signs(0, *shape), signs(1, 20, *shape[-2:])
     errors, reads = layer_errors(TABLES[shape[-1]], model, shape[-2], 20), Reads(images=torch.arange(shape[0]) + 5)
     z = noisy_sums(partial_sums(x, weight), x, errors, reads).long().flatten(0, -3)
-    assert torch.equal(fused_moments(x, weight, errors, reads), torch.stack([z.sum(0), (z * z).sum(0)]))
+    # A place of a window of one is a position; the rows of a column are channels.
+    places = x.reshape(len(x), -1, x.shape[-2] * x.shape[-1]).mT[..., None]
+    found = fused_moments(places, weight.reshape(20, -1, 1, 1), errors, reads, groups=x.shape[-2])
+    assert torch.equal(found, torch.stack([z.sum(0), (z * z).sum(0)]))
 
 
 # --- packing ---

@@ -14,7 +14,7 @@ from tables import make_tables
 from torch import Tensor
 
 from prcim.bnn.binarize import Gradient
-from prcim.bnn.column_moments import column_moments
+from prcim.bnn.column_moments import Window, column_moments
 from prcim.bnn.column_sum import code_sum, majority_sum, noisy_sums, partial_sums
 from prcim.bnn.kernels import triton_columns
 from prcim.bnn.kernels.columns import CODE, FLASH, MAJORITY
@@ -187,7 +187,9 @@ def test_moments(model: NoiseModel | None, shape: tuple[int, ...]) -> None:
     x, weight = signs(0, *shape), signs(1, 20, *shape[-2:])
     errors, reads = layer_errors(tables_for(shape[-1]), model, shape[-2], 20), reads_of(len(x))
     z = noisy_sums(partial_sums(x, weight), x, errors, reads).long().flatten(0, -3)
-    found = fused_moments(x.to(DEVICE), weight.to(DEVICE), errors, reads)
+    # A place of a window of one is a position; the rows of a column are channels.
+    places = x.reshape(len(x), -1, x.shape[-2] * x.shape[-1]).mT[..., None].to(DEVICE)
+    found = fused_moments(places, weight.reshape(20, -1, 1, 1).to(DEVICE), errors, reads, groups=x.shape[-2])
     assert torch.equal(found.cpu(), torch.stack([z.sum(0), (z * z).sum(0)]))
 
 
@@ -195,7 +197,8 @@ def test_mean_and_variance_of_columns() -> None:
     """What training asks of a batch."""
     x, weight = signs(0, 32, 2, 16), signs(1, 20, 2, 16)
     errors = layer_errors(tables_for(16), "iid", 2, 20)
-    found = column_moments(x.to(DEVICE), weight.to(DEVICE), errors, reads_of(32))
+    rows = x.flatten(1).to(DEVICE), weight.flatten(1).to(DEVICE)
+    found = column_moments(*rows, errors, reads_of(32), Window(groups=2))
     z = noisy_sums(partial_sums(x, weight), x, errors, reads_of(32)).double() / 64
     assert torch.allclose(found[0].cpu(), z.mean(0).float(), atol=1e-4)
     assert torch.allclose(found[1].cpu(), (z.var(0, correction=0) + 1e-3).float(), atol=1e-3)

@@ -28,7 +28,7 @@ MAJORITY, CODE, FLASH = 0, 1, 2
 
 
 @intrinsic
-def _ones(context: Any, word: Any) -> Any:
+def ones(context: Any, word: Any) -> Any:
     """Number of one bits in a word."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
@@ -80,11 +80,11 @@ def column_sums(
         m = start + t
         word = words[m, g, 0]
         for j in range(size):
-            s[j] = u32(u32(n) - u32(_ones(word ^ rows[0, j])))  # type: ignore[call-arg]
+            s[j] = u32(u32(n) - u32(ones(word ^ rows[0, j])))  # type: ignore[call-arg]
         for v in range(1, len(rows)):
             word = words[m, g, v]
             for j in range(size):
-                s[j] = u32(s[j] - u32(_ones(word ^ rows[v, j])))  # type: ignore[call-arg]
+                s[j] = u32(s[j] - u32(ones(word ^ rows[v, j])))  # type: ignore[call-arg]
         if len(fresh):
             c1, c2, c3, k0, k1 = counters[m, 0], counters[m, 1], counters[m, 2], keys[0, 0], keys[0, 1]
             for j in range(nb):

@@ -75,21 +75,27 @@ def fused_sum(
     return total
 
 
-def fused_moments(x: Tensor, weight: Tensor, errors: LayerErrors | None, reads: Reads | None) -> Tensor:
+def fused_moments(
+    x: Tensor,
+    weight: Tensor,
+    errors: LayerErrors | None,
+    reads: Reads | None,
+    *,
+    groups: int,
+    stride: int = 1,
+    padding: int = 0,
+) -> Tensor:
     """Sums of S + error and of its square over images and positions, in units of 2^-6, int64, (2, G, O).
 
     Args:
-        x: +-1, (B, G, n) or (B, P, G, n).
-        weight: +-1, (O, G, n).
-        errors, reads: as for `fused_sum`.
+        x, weight, errors, reads, groups, stride, padding: as for `fused_sum`.
     """
-    outputs, groups, n = weight.shape
-    terms, keys = _terms(x, (groups, outputs), n, errors, reads)
+    terms, keys = _terms(x, (groups, len(weight)), weight[0].numel() // groups, errors, reads)
     read = 0 if reads is None else reads.read
-    layout = Layout(groups=groups, stride=1, mode=MAJORITY, bits=0, step=2, begin=0, read=read, keys=keys)
-    places = x.reshape(len(x), -1, groups * n).permute(0, 2, 1)[..., None]
-    columns = weight.reshape(outputs, -1, 1, 1)
-    return prepared(places, columns, torch.zeros(0), *terms, _images(x, reads), layout).moments()
+    layout = Layout(
+        groups=groups, stride=stride, padding=padding, mode=MAJORITY, bits=0, step=2, begin=0, read=read, keys=keys
+    )
+    return prepared(x, weight, torch.zeros(0), *terms, _images(x, reads), layout).moments()
 
 
 def _images(x: Tensor, reads: Reads | None) -> Tensor:

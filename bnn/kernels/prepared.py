@@ -110,7 +110,7 @@ class Prepared:
         self._layout, self.outputs, self.read = layout, outputs, layout.read
         self.shape = output_shape(x, weight, layout.stride, layout.padding)
         self.n = weight[0].numel() // groups
-        self.words = _words(x, weight, layout, self.shape)
+        self.words = input_words(x, weight, layout.groups, stride=layout.stride, padding=layout.padding)
         self.rows = _rows(weight if weight.dim() == 2 else weight.permute(0, 2, 3, 1).flatten(1), groups)
         self.tables = _narrow(fresh, residual, curves)
         self.column = column.numpy()
@@ -266,9 +266,8 @@ def _rows(x: Tensor, groups: int) -> Words:
     return words
 
 
-def _words(x: Tensor, weight: Tensor, layout: Layout, shape: tuple[int, ...]) -> Words:
-    """Bits of the inputs of every position, (B * P, groups, W)."""
-    groups, stride, edge = layout.groups, layout.stride, layout.padding
+def input_words(x: Tensor, weight: Tensor, groups: int, *, stride: int = 1, padding: int = 0) -> Words:
+    """Bits of the inputs of every position, (B * P, groups, W); arguments as for `Prepared`."""
     if x.dim() == 2:
         return _rows(x, groups)
     batch, channels, high, wide = x.shape
@@ -279,11 +278,11 @@ def _words(x: Tensor, weight: Tensor, layout: Layout, shape: tuple[int, ...]) ->
         pixels = np.empty((batch, high * wide, words_for(channels)), np.uint64)
         share(lambda first, last: pack_images(values, pixels, first, last), batch)
     pixels = pixels.reshape(batch, high, wide, -1)
-    if edge:
+    if padding:
         # -1 is a zero bit.
-        pixels = np.pad(pixels, ((0, 0), (edge, edge), (edge, edge), (0, 0)))
+        pixels = np.pad(pixels, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     kernel, n = weight.shape[-1], weight[0].numel() // groups
-    words = np.empty((*shape[:3], groups, words_for(n)), np.uint64)
+    words = np.empty((*output_shape(x, weight, stride, padding)[:3], groups, words_for(n)), np.uint64)
     share(
         lambda first, last: cut_windows(pixels, channels, kernel, stride, n, words, first, last),
         batch,

@@ -105,7 +105,8 @@ def _gradients(
     words: Words, weights: Words, n: int, tables: Any, base: NDArray[np.uint32], below: Integers, counters: Words,
     patterns: Words, keys: Words, lanes: Any, slope: Floats, low: int, high: int, begin: int, count: int,
     starts: Places, grads: Floats, outputs: Integers, places: Integers, heads: Places, order: Integers,
-    position: Integers, rows: Words, first: int, last: int, of_inputs: Floats, of_weights: Floats, of_thresholds: NDArray[np.float64],
+    position: Integers, rows: Words, first: int, last: int, of_inputs: Floats, of_weights: Floats,
+    of_thresholds: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """Gradients of what belongs to some groups, from those of some positions.
 
