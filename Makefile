@@ -67,7 +67,7 @@ notebooks: ngspice $(READY) ## execute every notebook into build/notebooks
 bench: ngspice $(READY) ## speed against the obvious way, side by side -> build/bench/*.json (ARGS='engines --only column/8t --quick')
 	$(PY) -m benchmarks $(ARGS)
 
-gates: $(READY) ## the accuracies asked for, hours; goes on where it was (ARGS='mnist --data FOLDER')
+gates: ngspice $(READY) ## the accuracies asked for, hours; goes on where it was (ARGS='mnist --data FOLDER')
 	$(PY) scripts/gates.py $(ARGS)
 
 lint: $(READY) ## ruff

@@ -35,6 +35,7 @@ class Checkpoint:
         noise: the noise model that it was trained with.
         seed: of its training.
         epochs: how long it was trained.
+        precision, channels_last: as in the `Recipe` of its training.
     """
 
     model: str
@@ -44,6 +45,8 @@ class Checkpoint:
     noise: str
     seed: int
     epochs: int
+    precision: str = "float32"
+    channels_last: bool = False
 
     def save(self, path: Path) -> None:
         """Writes the checkpoint; the table's file travels inside it.
@@ -67,6 +70,8 @@ class Checkpoint:
             "noise": self.noise,
             "seed": self.seed,
             "epochs": self.epochs,
+            "precision": self.precision,
+            "channels_last": self.channels_last,
         }
         save_tensors(path, tensors, about)
 
@@ -100,6 +105,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
             noise=about["noise"],
             seed=about["seed"],
             epochs=about["epochs"],
+            # Files of before have neither.
+            precision=about.get("precision", "float32"),
+            channels_last=about.get("channels_last", False),
         )
     except (KeyError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:100]

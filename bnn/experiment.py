@@ -154,6 +154,8 @@ class Experiment:
                 noise=recipe.noise,
                 seed=recipe.seed,
                 epochs=2 * recipe.epochs,
+                precision=recipe.precision,
+                channels_last=recipe.channels_last,
             ).save(folder / f"{name}.safetensors")
         return network
 

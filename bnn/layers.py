@@ -19,13 +19,15 @@ class BatchNorm(nn.BatchNorm1d):
     Attributes:
         lasting: in training, normalize by the running statistics and only let them follow the batch. A batch sees one
             chip: its own statistics would take off what lasts on that chip, which judging by running ones does not.
+        channels_last: leave images with their channels last in memory; else they are laid out anew, channels first.
     """
 
     lasting = False
+    channels_last = False
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalizes (B, features) or (B, features, H, W)."""
-        if input.dim() == 4:
+        if input.dim() == 4 and not self.channels_last:
             flat: Tensor = self(input.flatten(2))
             return flat.reshape(input.shape)
         if self.training or self.running_mean is None or self.running_var is None:
@@ -35,6 +37,10 @@ class BatchNorm(nn.BatchNorm1d):
         shape = (-1,) + (1,) * (input.dim() - 2)
         gain = (self.weight / torch.sqrt(self.running_var + self.eps)).reshape(shape)
         return (input - self.running_mean.reshape(shape)) * gain + self.bias.reshape(shape)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() != 4:
+            super()._check_input_dim(input)
 
     def binarized(self, input: Tensor) -> Tensor:
         """The sign of the normalized sums; judging compares integers with a threshold instead.

@@ -11,6 +11,9 @@ from prcim.bnn.datasets.augment import SHIFT
 from prcim.bnn.noise import NoiseModel
 from prcim.errors import InputError
 
+#: Type that digital layers compute in.
+Precision = Literal["float32", "bfloat16"]
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,10 @@ class Recipe:
             estimated on every chip; "running", the mean over chips so far, as fits one whose norms will not.
         gradient: what a comparator's bit passes back, "smoothed" or "straight", as for `vote_slope`. A converter always
             passes what arrives, where it does not clip.
+        precision: "float32", or "bfloat16" for digital layers and norms behind them, by torch's autocast; sums of
+            columns, statistics, loss, latent weights and the optimizer stay in float32.
+        channels_last: whether images lie in memory with their channels last, as columns give them.
+        epoch_images: training images of an epoch, drawn anew for each; None: all.
     """
 
     noise: NoiseModel = "column"
@@ -51,6 +58,9 @@ class Recipe:
     shift: int = SHIFT
     norms: Literal["batch", "running"] = "batch"
     gradient: Gradient = "smoothed"
+    precision: Precision = "float32"
+    channels_last: bool = False
+    epoch_images: int | None = None
 
     def __post_init__(self) -> None:
         if self.optimizer not in ("adam", "sgd"):
@@ -59,10 +69,14 @@ class Recipe:
             raise InputError(f"norms are by 'batch' or 'running', not by {self.norms!r}")
         if self.gradient not in get_args(Gradient):
             raise InputError(f"there is no gradient {self.gradient!r}; there are {' and '.join(get_args(Gradient))}")
+        if self.precision not in get_args(Precision):
+            raise InputError(f"there is no precision {self.precision!r}; there are {' and '.join(get_args(Precision))}")
         if not 0 <= self.anneal <= 1:
             raise InputError(f"anneal is {self.anneal}; it is a share of the epochs, 0 to 1")
         if self.chips_per_batch < 1 or self.batch_size < 1:
             raise InputError("a mini-batch takes at least one image and one chip")
+        if self.epoch_images is not None and self.epoch_images < 1:
+            raise InputError(f"epoch_images is {self.epoch_images}; an epoch takes at least one image")
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0.

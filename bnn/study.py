@@ -41,6 +41,9 @@ class Study:
         variants: noise models to fine-tune with; "ideal" is the network that knows nothing of errors.
         chips, jobs: of the judgement.
         calibration_images: for norms on a chip.
+        judged_images: of the test images, so many are judged on chips, the first ones; None: all. The clean network
+            without errors is judged by all.
+        device: to train and judge on, one that `named_device` has given.
     """
 
     model: str
@@ -54,6 +57,8 @@ class Study:
     chips: int = 50
     jobs: int = 1
     calibration_images: int = 256
+    judged_images: int | None = None
+    device: str = "cpu"
 
     def run(self, folder: Path, progress: Progress = lambda what, done, total: None) -> dict[str, Any]:
         """Trains and judges what is not there yet; writes `study.json` after each network.
@@ -69,6 +74,7 @@ class Study:
             "dataset": self.dataset,
             "spec": self.spec.as_json(),
             "clean": clean,
+            "judged_images": len(self._judged()),
             "recipes": {"clean": dataclasses.asdict(self.clean), "tuned": dataclasses.asdict(self.tuned)},
             "rows": [],
         }
@@ -91,7 +97,7 @@ class Study:
                 if not judged.exists():
                     judgement = Judgement(
                         network=network,
-                        images=self.images[1],
+                        images=self._judged(),
                         model="column",
                         chips=self.chips,
                         jobs=self.jobs,
@@ -102,10 +108,13 @@ class Study:
                     write_text(judged, json.dumps(found) + "\n")
                 yield from json.loads(judged.read_text(encoding="utf-8"))
 
+    def _judged(self) -> Images:
+        return self.images[1].part(slice(0, self.judged_images))
+
     def _trained(
         self, name: str, start: Network | None, recipe: Recipe, lut: ErrorLUT, folder: Path, progress: Progress
     ) -> Network:
-        network = named_model(self.model).build(self.spec, seed=recipe.seed)
+        network = named_model(self.model).build(self.spec, seed=recipe.seed).to(self.device)
         if start is not None:
             network.load_state_dict(start.state_dict())
         train(
@@ -126,5 +135,7 @@ class Study:
             noise=recipe.noise,
             seed=recipe.seed,
             epochs=recipe.epochs,
+            precision=recipe.precision,
+            channels_last=recipe.channels_last,
         ).save(folder / f"{name}.safetensors")
         return network

@@ -56,6 +56,8 @@ def train(
         RunError: the loss is not a number any more or far above chance, or the disk is full.
     """
     images = images.on(network.device)
+    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    network.to(memory_format=layout)  # type: ignore[call-overload]
     optimizer = make_optimizer(network, recipe)
     first = load_state(network, optimizer, recipe, identity, state)
     for epoch in range(first, recipe.epochs):
@@ -64,6 +66,7 @@ def train(
         network.train()
         for norm in network.norms_of():
             norm.lasting = recipe.norms == "running"
+            norm.channels_last = recipe.channels_last
         for layer in network.column_layers():
             layer.gradient = recipe.gradient
         loss, accuracy = _epoch(network, optimizer, images, scaled_tables(tables, recipe.spread(epoch)), recipe, epoch)
@@ -99,13 +102,14 @@ def _epoch(
     recipe: Recipe,
     epoch: int,
 ) -> tuple[float, float]:
-    """One pass over all images; returns the mean loss and the share of right answers on the way.
+    """One pass over the images; returns the mean loss and the share of right answers on the way.
 
     Raises:
         RunError: the loss is not a number any more.
     """
-    batches = max(len(images) // recipe.batch_size, 1)
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(recipe.seed * 100_003 + epoch))
+    count = min(recipe.epoch_images or len(images), len(images))
+    batches = max(count // recipe.batch_size, 1)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(recipe.seed * 100_003 + epoch))[:count]
     chips = recipe.chips_per_batch
     loss_sum, correct = 0.0, 0
     for batch in range(batches):
@@ -125,8 +129,9 @@ def _epoch(
         optimizer.zero_grad()
         for number in range(step * chips, (step + 1) * chips):
             chip = VirtualChip(tables=tables, model=recipe.noise, number=number, seed=recipe.seed, half="train")
-            scores = network(pixels, chip, reads)
-            loss = nn.functional.cross_entropy(scores, labels)
+            with torch.autocast(pixels.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+                scores = network(pixels, chip, reads)
+            loss = nn.functional.cross_entropy(scores.float(), labels)
             if not torch.isfinite(loss):
                 raise RunError(
                     f"the loss is {loss.item()} in epoch {epoch + 1}; lower the learning rate and train again"
@@ -136,7 +141,7 @@ def _epoch(
             correct += int((scores.argmax(1) == labels).sum())
         optimizer.step()
         network.clamp_latent()
-    return loss_sum / batches, correct / (chips * batches * min(recipe.batch_size, len(images)))
+    return loss_sum / batches, correct / (chips * batches * min(recipe.batch_size, count))
 
 
 def _log(path: Path, name: str, epoch: int, loss: float, accuracy: float) -> None:

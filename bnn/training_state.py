@@ -40,6 +40,9 @@ def load_state(network: Network, optimizer: torch.optim.Optimizer, recipe: Recip
         return 0
     tensors, about = load_tensors(path)
     wanted = _about(network, recipe, identity)
+    if isinstance(about.get("recipe"), dict):
+        # What an older version had no name for, it did as the default does.
+        about["recipe"] = {**asdict(Recipe()), **about["recipe"]}
     if {name: about.get(name) for name in wanted} != wanted:
         raise InputError(
             f"{path} is of a training with other settings, table or data; use another folder with --out, or delete it"
@@ -59,8 +62,10 @@ def load_state(network: Network, optimizer: torch.optim.Optimizer, recipe: Recip
                 moment = key.removeprefix("optimizer.").removesuffix(end)
                 if "." not in moment:
                     # The optimizer counts steps on the CPU.
-                    where = "cpu" if moment == "step" else parameter.device
-                    optimizer.state[parameter][moment] = tensors[key].to(where)
+                    if moment == "step":
+                        optimizer.state[parameter][moment] = tensors[key]
+                    else:
+                        optimizer.state[parameter][moment] = torch.empty_like(parameter.data).copy_(tensors[key])
     return epoch
 
 

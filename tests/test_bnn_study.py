@@ -4,8 +4,9 @@ import dataclasses
 import importlib.util
 import json
 import sys
+from argparse import Namespace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from prcim.bnn.models.mlp import MlpSpec
 from prcim.bnn.recipe import Recipe
 from prcim.bnn.study import Study
 from prcim.bnn.tables import integer_tables
+from prcim.characterize.lut.file import save_luts
+from prcim.characterize.plan import named_plan
 
 SPEC = MlpSpec(inputs=64, classes=10, rows=64, n_used=64, width=64, hidden=1, column_norm=True)
 TRAIN, TEST = load_digits()
@@ -73,6 +76,20 @@ def test_an_interrupted_study_ends_as_an_undisturbed_one(tmp_path: Path) -> None
     again: list[str] = []
     study().run(tmp_path / "cut", lambda what, done, total: again.append(what))
     assert not again
+
+
+def test_chips_judge_the_first_images_and_the_clean_network_is_judged_by_all(tmp_path: Path) -> None:
+    # Of 59 images no share but 0 and 1 is also one of 20.
+    images = (TRAIN.part(slice(0, 200)), TEST.part(slice(0, 59)))
+    result = study(judged_images=20, images=images, luts=[MILD], variants=("column",)).run(tmp_path)
+    assert result["judged_images"] == 20
+    network = load_checkpoint(tmp_path / "column-0.safetensors").network
+    tables = integer_tables(MILD, SPEC.make_readout().amplifier)
+    wanted = [one.predictions_sha256 for one in evaluate(network, TEST.part(slice(0, 20)), tables, "column", range(2))]
+    assert result["rows"][0]["predictions_sha256"] == wanted
+    clean = load_checkpoint(tmp_path / "clean.safetensors").network
+    whole = evaluate(clean, TEST.part(slice(0, 59)), tables, "ideal", [0])[0].accuracy
+    assert result["clean"] == whole
 
 
 @pytest.fixture
@@ -142,6 +159,39 @@ def test_variants_are_those_that_were_asked_for(
     monkeypatch.setattr(sys, "argv", ["gates", "digits", "--out", str(tmp_path), *given])
     assert gates.main() == 0
     assert [study.variants for study in studies] == [wanted]
+    assert [(study.device, study.chips, study.judged_images) for study in studies] == [("cpu", 50, None)]
+
+
+def test_design_points_are_made_unless_tables_are_named(
+    gates: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made: list[Any] = []
+
+    def characterize(plan: Any, folder: None, **how: Any) -> Any:
+        made.append(plan)
+        return SimpleNamespace(lut=len(made))
+
+    monkeypatch.setattr(gates, "characterize_plan", characterize)
+    gate, arguments = gates.GATES["cifar10"], Namespace(lut=None, jobs=1)
+    assert gates.tables(gate, arguments) == [1, 2, 3]
+    assert [(plan.column.rows, plan.read.v_wl_v, plan.read.swing_v) for plan in made] == [
+        (32, 0.35, 0.08), (32, 0.45, 0.2), (32, 0.6, 0.35),
+    ]  # fmt: skip
+    save_luts((MILD,), tmp_path / "lut.npz")
+    (named,) = gates.tables(gate, Namespace(lut=[str(tmp_path / "lut.npz")], jobs=1))
+    assert named.sha256 == MILD.sha256
+    assert [lut.rows for lut in gates.tables(gates.GATES["digits"], arguments)] == [64]
+    assert len(made) == 3
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_starts(
+    gates: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gates", "digits", "--out", str(tmp_path / "out"), "--device", "cuda"])
+    assert gates.main() == 2
+    assert "gates: torch finds no GPU" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_every_gate_builds_its_network(gates: ModuleType) -> None:
@@ -149,5 +199,7 @@ def test_every_gate_builds_its_network(gates: ModuleType) -> None:
 
     for gate in gates.GATES.values():
         size = DATASETS[gate.dataset].size
-        spec = named_model(gate.model).spec.for_images(size, rows=64, n_used=64, classes=10, **gate.options)
-        spec.check_table(64, 64)
+        plans = [named_plan(point.plan).changed(list(point.settings)) for point in gate.points]
+        ((rows, n_used),) = {(plan.column.rows, plan.n_used) for plan in plans} or {(64, 64)}
+        spec = named_model(gate.model).spec.for_images(size, rows=rows, n_used=n_used, classes=10, **gate.options)
+        spec.check_table(rows, n_used)

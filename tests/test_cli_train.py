@@ -117,9 +117,12 @@ def test_rows_of_an_evaluation(run: Path, capsys: pytest.CaptureFixture[str], tm
 
 def test_cells_train_and_judge(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--lut", "package:8t-64", "--chips", "2", "--hidden", "1", "--width", "64", "--epochs", "1"]
-    how = ["--noise", "cell", "--gradient", "straight"]
+    how = ["--noise", "cell", "--gradient", "straight", "--precision", "bfloat16", "--channels-last"]
+    how += ["--epoch-images", "400"]
     trained = parsed(["train", *how, "--out", str(tmp_path / "run"), "--json", *arguments], capsys)
     assert (trained["recipe"]["noise"], trained["recipe"]["gradient"]) == ("cell", "straight")
+    names = ("precision", "channels_last", "epoch_images")
+    assert tuple(trained["recipe"][name] for name in names) == ("bfloat16", True, 400)
     checkpoint = ["evaluate", str(run / "aware.safetensors"), "--chips", "2", "--json"]
     judged = parsed([*checkpoint, "--noise", "cell", "--recalibrate", "--calibration-images", "64"], capsys)
     assert judged["noise"] == "cell"

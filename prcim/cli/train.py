@@ -107,8 +107,19 @@ MILDER = ("8t-64-wl45", "8t-64-wl60")
     show_default=True,
     help="What a comparator's bit passes back: the slope of the expected sign, or straight through a window.",
 )
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="Of digital layers in training; sums of columns, statistics and weights stay in float32.",
+)
+@click.option("--channels-last", is_flag=True, help="Keep images with their channels last in memory while training.")
 @click.option("--augment", is_flag=True, help="Shift training images by up to 4 pixels; mirror those of cifar10.")
 @click.option("--epochs", type=click.IntRange(1, 100_000), default=60, show_default=True, help="Epochs of each stage.")
+@click.option(
+    "--epoch-images", type=click.IntRange(1), help="Training images of an epoch, drawn anew for each.  [default: all]"
+)
 @click.option("--chips", type=click.IntRange(1, 100_000), default=20, show_default=True, help="Virtual chips.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the training.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder. [default: build/train/RUN]")
@@ -148,8 +159,11 @@ def command(
     anneal: float,
     norms: Literal["batch", "running"],
     gradient: Literal["smoothed", "straight"],
+    precision: Literal["float32", "bfloat16"],
+    channels_last: bool,
     augment: bool,
     epochs: int,
+    epoch_images: int | None,
     chips: int,
     seed: int,
     out: Path | None,
@@ -196,6 +210,9 @@ def command(
         augment=augment,
         norms=norms,
         gradient=gradient,
+        precision=precision,
+        channels_last=channels_last,
+        epoch_images=epoch_images,
     )
     options = {
         **given,
