@@ -170,24 +170,29 @@ def _of_images(x: Tensor, start: Tensor, slope: Tensor, window: Window) -> Tenso
         return found[:, :, edge : edge + x.shape[2], edge : edge + x.shape[3]]
     # Each place has its own matrix: that of all windows that it stands in, which are the same but at the edges.
     start, slope = start.view(kernel, kernel, channels), slope.view(kernel, kernel, -1, n, n)
-    found = torch.empty_like(x)
-    for down, ys in _places(x.shape[2], window):
-        for across, xs in _places(x.shape[3], window):
-            some = x[:, :, ys[:, None], xs]
-            blocks = some.reshape(len(x), -1, n, len(ys) * len(xs))
-            matrix = slope[down][:, across].sum((0, 1)).mT
-            constant = start[down][:, across].sum((0, 1))
-            found[:, :, ys[:, None], xs] = (matrix @ blocks).view(some.shape) + constant[:, None, None]
+
+    def there(some: Tensor, down: Tensor, across: Tensor) -> Tensor:
+        matrix, constant = slope[down][:, across].sum((0, 1)).mT, start[down][:, across].sum((0, 1))
+        found = matrix @ some.reshape(len(x), -1, n, some[0, 0].numel())
+        return found.view(some.shape).add_(constant[:, None, None])
+
+    rows, columns = _places(x.shape[2], window), _places(x.shape[3], window)
+    found = there(x, rows[0][0], columns[0][0])
+    for down, ys in rows:
+        for across, xs in columns:
+            if ys is not rows[0][1] or xs is not columns[0][1]:
+                found[:, :, ys[:, None], xs] = there(x[:, :, ys[:, None], xs], down, across)
     return found
 
 
 def _places(side: int, window: Window) -> list[tuple[Tensor, Tensor]]:
-    """Places along a side that stand in windows alike: at which places of these, and the places."""
+    """Places along a side that stand in windows alike: at which places of these, and the places; the most first."""
     count = (side + 2 * window.padding - window.kernel) // window.stride + 1
     start = torch.arange(side)[:, None] + window.padding - torch.arange(window.kernel)
     inside = (start >= 0) & (start % window.stride == 0) & (start < count * window.stride)
     kinds, kind = torch.unique(inside, dim=0, return_inverse=True)
-    return [(taps.nonzero()[:, 0], (kind == number).nonzero()[:, 0]) for number, taps in enumerate(kinds)]
+    places = [(taps.nonzero()[:, 0], (kind == number).nonzero()[:, 0]) for number, taps in enumerate(kinds)]
+    return sorted(places, key=lambda alike: -len(alike[1]))
 
 
 def _as(columns: Tensor, weight: Tensor) -> Tensor:

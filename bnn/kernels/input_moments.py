@@ -1,4 +1,4 @@
-"""Sums of inputs and of their products over all reads, from bits: mean and variance of every column follow from them."""
+"""Sums of inputs and of their products over all reads, from bits: mean and variance of columns follow from them."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ CHUNK = 64
 
 @compiled
 def _transposed(square: Words) -> None:
-    """Makes bit k of word i of what is bit i of word k, of 64 words: blocks change places, of half the size each time."""
+    """Makes bit k of word i of what is bit i of word k, of 64 words: blocks change places, half as large each time."""
     mask, size = u64(0xFFFFFFFF), 32
     while size:
         for start in range(0, 64, 2 * size):

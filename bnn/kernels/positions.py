@@ -56,14 +56,14 @@ def rounds(key: Words) -> Words:
 
 
 @compiled
-def tile(words: Words, start: int, inputs: Words) -> None:
-    """Words of the 64 positions from `start` on, in the order of `differences`; beyond the end the last one again."""
-    count, groups, width = words.shape
+def tile(words: Words, start: int, first: int, last: int, inputs: Words) -> None:
+    """Words of 64 positions from `start` on, of some groups, in the order of `differences`; after the end the last."""
+    count, _, width = words.shape
     for p in range(LANES):
         m = min(start + p, count - 1)
-        for g in range(groups):
+        for g in range(first, last):
             for v in range(width):
-                inputs[(g * width + v) * LANES + p % 8 * 8 + p // 8] = words[m, g, v]
+                inputs[((g - first) * width + v) * LANES + p % 8 * 8 + p // 8] = words[m, g, v]
 
 
 @compiled
@@ -111,7 +111,7 @@ def codes_by_limits(
         start = item // share * LANES
         if start != before:
             before = start
-            tile(words, start, inputs)
+            tile(words, start, 0, groups, inputs)
             for p in range(LANES):
                 m = min(start + p, count - 1)
                 first_round(fresh, p, counters[m, 0], counters[m, 1])
@@ -184,7 +184,7 @@ def codes_by_errors(
         start = item // share * LANES
         if start != before:
             before = start
-            tile(words, start, inputs)
+            tile(words, start, 0, groups, inputs)
             for p in range(LANES):
                 m = min(start + p, count - 1)
                 first_round(new, p, counters[m, 0], counters[m, 1])

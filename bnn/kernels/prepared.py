@@ -160,11 +160,6 @@ class Prepared:
         columns = (self.words, lanes.weights, self.n, self.tables, lanes.base, lanes.below)
         return (*columns, self.counters, self.patterns, self.keys, lanes.number)
 
-    @property
-    def lanes(self) -> tuple[int, int]:
-        """Parts of the outputs in loops over channels, and blocks of 16 of a part."""
-        return self._in_lanes.weights.shape[1], len(self._in_lanes.number)
-
     def errors_of_one_draw(self) -> NDArray[Any] | None:
         """Errors by K and draw, (n + 1, draws), where one draw decides on them; else None."""
         fresh, residual, curves = self.tables

@@ -11,168 +11,125 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from prcim.bnn.kernels.columns import TILE, column_sums
+from prcim.bnn.kernels.column_shares import SPAN, TILES, column_shares
 from prcim.bnn.kernels.compiled import compiled, inlined
 from prcim.bnn.kernels.places import input_places
 from prcim.bnn.kernels.signed_sums import WIDTH, add_signed, no_sums, with_value
 from prcim.bnn.kernels.threads import share
+from prcim.bnn.kernels.vectors import LANES
 
 if TYPE_CHECKING:
     from prcim.bnn.kernels.prepared import Prepared
 
 Words = NDArray[np.uint64]
 Floats = NDArray[np.float32]
-Integers = NDArray[np.int32]
+Indices = NDArray[np.uint32]
 Places = NDArray[np.int64]
 
-i32, f32 = np.int32, np.float32
-#: Positions between whose gradients and inputs the weights' are added up.
-SPAN = 8 * TILE
-#: Gradients of inputs, each window's by itself, in memory at a time.
-AT_ONCE = 1 << 22
+f32 = np.float32
+#: Outputs that are listed together, gradients of inputs, each window's by itself, and of columns, in memory at a time.
+LISTED_AT_ONCE, WINDOWS_AT_ONCE, SHARES_AT_ONCE = 1 << 18, 1 << 21, 1 << 18
 
 
 @compiled
 def _listed(
-    arriving: Floats, parts: int, blocks: int, starts: Places, grads: Floats, outputs: Integers, lanes: Integers,
-    heads: Places, order: Integers, position: Integers,
+    arriving: Floats, starts: Places, outputs: Indices, ranks: Indices, heads: Places, position: Indices,
+    grads: Floats,
 ) -> None:  # fmt: skip
-    """Lists what is not zero.
+    """Lists what is not zero, by position, and by span, output and tile.
 
     Args:
         arriving: gradients of outputs, (M, O).
-        parts, blocks: of the outputs, see `to_lanes`.
-        starts: where those of each position and part begin, (M * parts + 1,).
-        grads, outputs, lanes: each of them, its output, and where that is in its part.
-        heads: where those of each output begin among those of a span, (spans, O + 1).
-        order: the same by output, span by span, counted from the beginning of the span.
-        position: the position of each, counted so too, in that order.
+        starts: where those of each position begin, (M + 1,).
+        outputs, ranks: of each, its output, and which it is in the other order.
+        heads: where those of each output and tile begin in the other order, (spans, O * TILES + 1).
+        position, grads: of each in that order, the position from the beginning of its span, and the gradient.
     """
-    channels = arriving.shape[1]
-    size = 16 * blocks
     count = 0
     for m in range(len(arriving)):
-        span = heads[m // SPAN]
-        for part in range(parts):
-            starts[m * parts + part] = count
-            for o in range(part * size, min((part + 1) * size, channels)):
-                if arriving[m, o] != f32(0):
-                    lane = o - part * size
-                    grads[count], outputs[count] = arriving[m, o], o
-                    lanes[count] = lane % 16 * blocks + lane // 16
-                    span[o + 1] += 1
-                    count += 1
-    starts[len(arriving) * parts] = count
-    begins = np.empty(channels + 1, np.int64)
+        span, tile = heads[m // SPAN], m // LANES % TILES
+        starts[m] = count
+        for o in range(arriving.shape[1]):
+            if arriving[m, o] != f32(0):
+                outputs[count] = o
+                span[o * TILES + tile + 1] += 1
+                count += 1
+    starts[len(arriving)] = count
+    begins = np.empty(heads.shape[1], np.int64)
     for number in range(len(heads)):
         span, first = heads[number], number * SPAN
-        head = starts[first * parts]
-        span[0] = head
-        for o in range(channels):
-            span[o + 1] += span[o]
+        span[0] = starts[first]
+        for k in range(1, len(span)):
+            span[k] += span[k - 1]
         begins[:] = span
         for m in range(first, min(first + SPAN, len(arriving))):
-            for i in range(starts[m * parts], starts[(m + 1) * parts]):
-                o = outputs[i]
-                order[begins[o]], position[begins[o]] = i - head, m - first
-                begins[o] += 1
+            tile = (m - first) // LANES
+            for i in range(starts[m], starts[m + 1]):
+                rank = begins[outputs[i] * TILES + tile]
+                ranks[i], position[rank], grads[rank] = rank, m - first, arriving[m, outputs[i]]
+                begins[outputs[i] * TILES + tile] += 1
 
 
 @inlined
-def _total(values: Floats) -> Any:
-    """The sum of some values; four sums side by side, each of which waits for itself only."""
-    a = b = c = d = 0.0
-    fours = len(values) // 4 * 4
-    for i in range(0, fours, 4):
-        a, b, c, d = a + values[i], b + values[i + 1], c + values[i + 2], d + values[i + 3]
-    for i in range(fours, len(values)):
-        a += values[i]
-    return (a + b) + (c + d)
+def _add_up(into: Floats, at: int, rows: Words, which: Indices, values: Floats, ranks: Indices) -> Any:
+    """Adds rows of signs, each times a value, to what stands from a place on; returns the sum of the values.
 
-
-@inlined
-def _add_up(into: Floats, at: int, rows: Words, which: Integers, values: Floats, total: Any) -> None:
-    """Adds rows of signs, each times a value, to what stands from a place on."""
+    Args:
+        into, at: flat, and the place.
+        rows: bits, (R, W).
+        which: rows.
+        values, ranks: the values, and which one belongs to each row.
+    """
+    total = 0.0
     for word in range(rows.shape[1]):
-        sums = no_sums()  # type: ignore[call-arg]
-        for i in range(len(values)):
-            sums = with_value(sums, rows[which[i], word], values[i])  # type: ignore[call-arg]
+        sums, total = no_sums(), 0.0  # type: ignore[call-arg]
+        # Few steps that wait for each other: while the sums are added to, the next value is looked up.
+        for i in range(len(which)):
+            value = values[ranks[i]]
+            total += value
+            sums = with_value(sums, rows[which[i], word], value)  # type: ignore[call-arg]
         add_signed(into, at + WIDTH * word, sums, f32(total))  # type: ignore[call-arg]
+    return total
 
 
 @compiled
-def _gradients(
-    words: Words, weights: Words, n: int, tables: Any, base: NDArray[np.uint32], below: Integers, counters: Words,
-    patterns: Words, keys: Words, lanes: Any, slope: Floats, low: int, high: int, begin: int, count: int,
-    starts: Places, grads: Floats, outputs: Integers, places: Integers, heads: Places, order: Integers,
-    position: Integers, rows: Words, first: int, last: int, of_inputs: Floats, of_weights: Floats,
+def _products(
+    words: Words, rows: Words, n: int, begin: int, starts: Places, outputs: Indices, ranks: Indices, heads: Places,
+    position: Indices, first: int, last: int, shares: Floats, of_inputs: Floats, of_weights: Floats,
     of_thresholds: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """Gradients of what belongs to some groups, from those of some positions.
 
     Args:
-        words, weights, n, tables, base, below, counters, patterns, keys, lanes: as for `read_out`.
-        slope: by |z|, where there is none less than the last; if empty: one where low <= z < high.
-        low, high: that range.
-        begin, count: the first of the positions, and how many there are.
-        starts, grads, outputs, places, heads, order, position: of `_listed`, where `places` are its lanes.
-        rows: weights (O, G, W).
+        words, rows: inputs (M, G, W) and weights (O, G, W).
+        n: inputs of a column.
+        begin: the first of the positions.
+        starts, outputs, ranks, heads, position: of `_listed`.
         first, last: which groups.
+        shares: gradients of the columns, see `column_shares`.
         of_inputs: (T, G, 64 W), with room for inputs that fill no word.
         of_weights, of_thresholds: (O, G, n) and (G, O), to add to.
     """
-    parts = weights.shape[1]
-    fresh, residual, curves = tables
     channels, width = len(rows), rows.shape[2]
-    nb = len(lanes)
-    size = 16 * nb
-    blocks = (channels + 15) // 16
-    most = i32(len(slope) - 1)
-    s, z = np.empty(4 * size, np.uint32), np.empty((TILE, size), np.int32)
     there, here = np.empty((channels, width), np.uint64), np.empty((SPAN, width), np.uint64)
-    found = np.empty((channels, WIDTH * width), np.float32)
+    found, every = np.empty((channels, WIDTH * width), np.float32), np.arange(shares.shape[1]).astype(np.uint32)
     flat = found.reshape(-1)
-    room = 0
-    for number in range(len(heads)):
-        room = max(room, heads[number, channels] - heads[number, 0])
-    values, sorted_ = np.empty(room, np.float32), np.empty(SPAN, np.float32)
     for g in range(first, last):
         there[:] = rows[:, g]
         found[:] = f32(0)
+        share = shares[g - first]
         for number in range(len(heads)):
-            from_, to = number * SPAN, min((number + 1) * SPAN, count)
-            head = starts[from_ * parts]
-            for start in range(from_, to, TILE):
-                stop = min(start + TILE, to)
-                for part in range(parts):
-                    column_sums(
-                        s, z, words, begin + start, begin + stop, g, weights[g, part], n, fresh, residual, curves,
-                        base[g, part], below[g, part], g * blocks + part * nb, counters, patterns, keys, lanes,
-                    )  # fmt: skip
-                    for m in range(start, stop):
-                        a, b = starts[m * parts + part], starts[m * parts + part + 1]
-                        grad, place, share, sums = grads[a:b], places[a:b], values[a - head : b - head], z[m - start]
-                        if len(slope):
-                            for i in range(len(grad)):
-                                share[i] = f32(grad[i] * slope[min(abs(sums[place[i]]), most)])
-                        else:
-                            for i in range(len(grad)):
-                                share[i] = grad[i] if low <= sums[place[i]] < high else f32(0)
-            for m in range(from_, to):
+            start = number * SPAN
+            stop = min(start + SPAN, len(of_inputs))
+            for m in range(start, stop):
+                a, b = starts[m], starts[m + 1]
                 into = of_inputs[m, g]
                 into[:] = f32(0)
-                a, b = starts[m * parts], starts[(m + 1) * parts]
-                share = values[a - head : b - head]
-                _add_up(into, 0, there, outputs[a:b], share, _total(share))
-                here[m - from_] = words[begin + m, g]
+                _add_up(into, 0, there, outputs[a:b], share, ranks[a:b])
+                here[m - start] = words[begin + m, g]
             for o in range(channels):
-                a, b = heads[number, o], heads[number, o + 1]
-                share, these = sorted_[: b - a], order[a:b]
-                for i in range(b - a):
-                    share[i] = values[these[i]]
-                total = _total(share)
-                of_thresholds[g, o] -= total
-                _add_up(flat, o * WIDTH * width, here, position[a:b], share, total)
+                a, b = heads[number, o * TILES], heads[number, (o + 1) * TILES]
+                of_thresholds[g, o] -= _add_up(flat, o * WIDTH * width, here, position[a:b], share, every[a:b])
         of_weights[:, g] += found[:, :n]
 
 
@@ -214,17 +171,23 @@ def sum_gradients(
     runs = places.runs(wide)
     of_images = torch.zeros(len(x), *places.sides, x.shape[1])
     values, flat, slopes = arriving.numpy(), of_images.view(-1).numpy(), slope.numpy()
-    positions = len(layer.words) // max(len(x), 1)
-    at_once = max(AT_ONCE // (positions * groups * n), 1)
+    positions = max(len(layer.words) // max(len(x), 1), 1)
+    at_once = max(min(LISTED_AT_ONCE // outputs, WINDOWS_AT_ONCE // (groups * wide)) // positions, 1)
     for first in range(0, len(x), at_once):
         images = min(at_once, len(x) - first)
         begin, end = first * positions, (first + images) * positions
         windows = np.empty((end - begin, groups, wide), np.float32)
-        some = values[begin:end]
-        these = (slopes, -layer.reach, layer.reach, begin, len(some), *_lists(some, layer.lanes), layer.rows)
+        starts, chosen, ranks, heads, position, grads = _lists(values[begin:end])
+        listed = (begin, end - begin, heads, position, grads)
+        these = (layer.words, layer.rows, n, begin, starts, chosen, ranks, heads, position)
 
-        def work(g: int, until: int, these: Any = these, into: Any = windows) -> None:
-            _gradients(*layer.for_loops(), *these, g, until, into, of_weights, of_thresholds)
+        def work(g: int, until: int, listed: Any = listed, these: Any = these, into: Any = windows) -> None:
+            count = len(listed[-1])
+            shares = np.empty((min(max(SHARES_AT_ONCE // max(count, 1), 1), until - g), count), np.float32)
+            for low in range(g, until, len(shares)):
+                high = min(low + len(shares), until)
+                column_shares(layer, slopes, listed, low, high, shares)
+                _products(*these, low, high, shares, into, of_weights, of_thresholds)
 
         share(work, groups)
         bases = places.bases[begin:end]
@@ -237,15 +200,15 @@ def sum_gradients(
     return places.cut(of_images, x), _as_weights(of_weights, weight), torch.from_numpy(of_thresholds)
 
 
-def _lists(arriving: Floats, lanes: tuple[int, int]) -> tuple[NDArray[Any], ...]:
-    """What `_listed` makes; `lanes` are the parts of the outputs and the blocks of a part."""
+def _lists(arriving: Floats) -> tuple[NDArray[Any], ...]:
+    """What `_listed` makes."""
     count, outputs = arriving.shape
     there = int(np.count_nonzero(arriving))
-    starts, heads = np.empty(count * lanes[0] + 1, np.int64), np.zeros((-(-count // SPAN), outputs + 1), np.int64)
-    chosen, places, order, position = (np.empty(there, np.int32) for _ in range(4))
+    starts, heads = np.empty(count + 1, np.int64), np.zeros((-(-count // SPAN), outputs * TILES + 1), np.int64)
+    chosen, ranks, position = (np.empty(there, np.uint32) for _ in range(3))
     grads = np.empty(there, np.float32)
-    _listed(arriving, *lanes, starts, grads, chosen, places, heads, order, position)
-    return starts, grads, chosen, places, heads, order, position
+    _listed(arriving, starts, chosen, ranks, heads, position, grads)
+    return starts, chosen, ranks, heads, position, grads
 
 
 def _as_weights(columns: NDArray[np.float32], weight: Tensor) -> Tensor:

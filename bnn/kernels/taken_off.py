@@ -100,7 +100,7 @@ def _take_off(
     keys = rounds(key)
     draws, masks = np.zeros(WIDE * LANES, np.uint8), np.empty(CHANNELS, np.uint64)
     for start in range(begin, end, LANES):
-        tile(words, start, inputs)
+        tile(words, start, 0, groups, inputs)
         for p in range(LANES):
             m = min(start + p, count - 1)
             first_round(fresh, p, counters[m, 0], counters[m, 1])
