@@ -76,20 +76,23 @@ def _steps() -> Iterator[tuple[str, Callable[[], Any], int]]:
     weights = rng.integers(0, 2**63, GROUPS * OUTPUTS, dtype=np.uint64)
     counters, key = np.zeros((POSITIONS, 2), np.uint64), np.array([1, 2], np.uint64)
     counters[:, 0] = np.arange(POSITIONS)
-    totals = np.empty((POSITIONS, OUTPUTS), np.float32)
+    totals, scale = np.empty((POSITIONS, OUTPUTS), np.float32), np.array([0, 1, 0], np.float32)
 
-    def codes(cuts: int, *, draw: bool, each: bool = False) -> Callable[[], Any]:
+    def codes(cuts: int, *, draw: bool, each: bool = False, both: bool = False) -> Callable[[], Any]:
         size = 128 * (1 + cuts)
         tables = rng.integers(0, 8, 65 * size).astype(np.uint8)
         which = rng.integers(0, 65, GROUPS * OUTPUTS) * size if each else None
+        by_draw = table if both else table[:0]
         return lambda: codes_by_limits(
-            words, weights, tables, which, cuts, (0, 0), 8, counters, 0, key, draw, 1, 0, POSITIONS // 64, totals
-        )
+            words, weights, tables, which, cuts, (0, 0), by_draw, 8, counters, 0, key, draw, 1, 0, POSITIONS // 64,
+            totals, scale,
+        )  # fmt: skip
 
     yield "counts", codes(0, draw=False), sums
     yield "counts, draws", codes(0, draw=True), sums
     yield "counts, draws, a limit for each column", codes(1, draw=True, each=True), sums
     yield "counts, draws, 31 limits", codes(31, draw=True), sums
+    yield "counts, draws, 31 limits of half, look-ups of half", codes(31, draw=True, both=True), sums
 
 
 def _seconds(work: Callable[[], Any], count: int) -> float:

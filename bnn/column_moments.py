@@ -176,11 +176,11 @@ def _of_images(x: Tensor, start: Tensor, slope: Tensor, window: Window) -> Tenso
         found = matrix @ some.reshape(len(x), -1, n, some[0, 0].numel())
         return found.view(some.shape).add_(constant[:, None, None])
 
-    rows, columns = _places(x.shape[2], window), _places(x.shape[3], window)
-    found = there(x, rows[0][0], columns[0][0])
-    for down, ys in rows:
-        for across, xs in columns:
-            if ys is not rows[0][1] or xs is not columns[0][1]:
+    high, wide = _places(x.shape[2], window), _places(x.shape[3], window)
+    found = there(x, high[0][0], wide[0][0])
+    for down, ys in high:
+        for across, xs in wide:
+            if ys is not high[0][1] or xs is not wide[0][1]:
                 found[:, :, ys[:, None], xs] = there(x[:, :, ys[:, None], xs], down, across)
     return found
 

@@ -75,16 +75,6 @@ def test_gradients_are_those_of_the_definition(kind: str, readout: str, model: N
 
 
 @pytest.mark.parametrize("kind", ["linear", "convolution"])
-def test_gradients_do_not_depend_on_how_many_images_are_computed_at_a_time(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    together = layer_sum(kind, "majority", "column", fused=True)
-    monkeypatch.setattr("prcim.bnn.kernels.operator.AT_ONCE", 1)
-    for one, all_ in zip(layer_sum(kind, "majority", "column", fused=True), together, strict=True):
-        assert torch.allclose(one, all_, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("kind", ["linear", "convolution"])
 @pytest.mark.parametrize("bits", [8, 5, 2])
 @pytest.mark.parametrize("model", ["ideal", "mean", "gaussian", "iid"])
 @pytest.mark.skipif(not has_byte_permutations(), reason="this processor has no permutations of bytes (AVX-512 VBMI)")

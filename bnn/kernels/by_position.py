@@ -21,13 +21,14 @@ Floats = NDArray[np.float32]
 ITEMS = 16
 
 
-def codes_by_position(layer: "Prepared", mode: int, step: int, half: int) -> Floats | None:
-    """Sums of codes, counted from 0, of the columns of each output, (M, O).
+def codes_by_position(layer: "Prepared", mode: int, step: int, half: int, scale: Floats) -> Floats | None:
+    """Sums of codes, counted from 0, of the columns of each output, scaled, (M, O).
 
     Args:
         layer: the columns.
         mode: MAJORITY or CODE.
         step, half: of the converter, in units of 2 in S; half of the number of its codes.
+        scale: what to take off, to multiply by, and to add, (3,).
 
     Returns:
         None: there are too many rows, codes or limits for these loops.
@@ -37,31 +38,31 @@ def codes_by_position(layer: "Prepared", mode: int, step: int, half: int) -> Flo
     if layer.n >= 2 * TABLE or codes > 256 or (codes - 1) * layer.rows.shape[1] > np.iinfo(np.uint16).max:
         return None
     if len(residual):
-        return _by_errors(layer, mode, step, half) if fresh.dtype == np.int16 else None
+        return _by_errors(layer, mode, step, half, scale) if fresh.dtype == np.int16 else None
     errors = layer.errors_of_one_draw()
     if errors is None:
         return None
     steps = np.arange(1 - half, half, dtype=np.int32) * (128 * step) if mode != MAJORITY else np.zeros(1, np.int32)
     tables = code_tables(errors, layer.below, steps)
-    return None if tables is None else _by_limits(layer, tables, draw=len(fresh) > 0, most=codes - 1)
+    return None if tables is None else _by_limits(layer, tables, scale, draw=len(fresh) > 0, most=codes - 1)
 
 
-def _by_limits(layer: "Prepared", made: CodeTables, *, draw: bool, most: int) -> Floats:
+def _by_limits(layer: "Prepared", made: CodeTables, scale: Floats, *, draw: bool, most: int) -> Floats:
     found, parts, size = _output(layer)
     which = None if len(made.tables) == size * (1 + made.cuts) else to_blocks(made.which * size * (1 + made.cuts))
     weights = to_blocks(layer.rows.transpose(1, 0, 2))
 
     def work(first: int, last: int) -> None:
         codes_by_limits(
-            layer.words, weights, made.tables, which, made.cuts, (0,) * (size // LANES), 255 // most, layer.counters,
-            layer.read, layer.keys[0], draw, parts, first, last, found,
+            layer.words, weights, made.tables, which, made.cuts, (0,) * (size // LANES), made.by_draw, 255 // most,
+            layer.counters, layer.read, layer.keys[0], draw, parts, first, last, found, scale,
         )  # fmt: skip
 
     share(work, -(-len(found) // LANES) * parts)
     return found
 
 
-def _by_errors(layer: "Prepared", mode: int, step: int, half: int) -> Floats:
+def _by_errors(layer: "Prepared", mode: int, step: int, half: int, scale: Floats) -> Floats:
     found, parts, size = _output(layer)
     fresh, residual, curves = layer.tables
     rows = layer.n + 1
@@ -78,7 +79,7 @@ def _by_errors(layer: "Prepared", mode: int, step: int, half: int) -> Floats:
         codes_by_errors(
             layer.words, weights, layer.n, new, lasting, flat, which, below, converts, step, half,
             (0,) * (size // LANES), layer.counters, patterns, layer.read, layer.keys[0], layer.keys[1], parts, first,
-            last, found,
+            last, found, scale,
         )  # fmt: skip
 
     share(work, -(-len(found) // LANES) * parts)

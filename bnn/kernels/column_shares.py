@@ -11,17 +11,15 @@ from numpy.typing import NDArray
 from prcim.bnn.kernels.columns import column_sums
 from prcim.bnn.kernels.compiled import compiled, inlined
 from prcim.bnn.kernels.packing import to_blocks
-from prcim.bnn.kernels.positions import ROOM, WIDE, first_round, rounds, tile
+from prcim.bnn.kernels.positions import ROOM, WIDE, counted, first_round, rounds, tile
 from prcim.bnn.kernels.vectors import (
     CHANNELS,
     LANES,
-    differences,
     drawn,
     has_byte_permutations,
     loaded,
     stored,
     stored_pairs,
-    zeros,
 )
 
 if TYPE_CHECKING:
@@ -138,20 +136,16 @@ def _by_position(
                     first_round(lasting, p, patterns[0, m, g], patterns[1, m, g])
             for block in range(blocks):
                 if draw:
-                    drawn(draws, new, u64(g * blocks + block), counters[begin, 2], new_keys)  # type: ignore[call-arg]
+                    drawn(draws, new, u64(g * blocks + block), counters[begin, 2], new_keys)
                 if len(residual):
-                    drawn(repeated, lasting, u64(g * blocks + block), u64(0), lasting_keys)  # type: ignore[call-arg]
+                    drawn(repeated, lasting, u64(g * blocks + block), u64(0), lasting_keys)
                 for half in range(2):
                     at, place = half * CHANNELS * LANES, (block * groups + g) * WIDE + half * CHANNELS
-                    index = zeros()  # type: ignore[call-arg]
-                    for v in range(width):
-                        index = differences(
-                            index, inputs, ((g - first) * width + v) * LANES, weights, place * width + v, width
-                        )  # type: ignore[call-arg]
-                    stored(apart, at, index)  # type: ignore[call-arg]
-                    stored_pairs(at_fresh[at:], loaded(draws, at), index)  # type: ignore[call-arg]
+                    index = counted(inputs, (g - first) * width, weights, place, width)
+                    stored(apart, at, index)
+                    stored_pairs(at_fresh[at:], loaded(draws, at), index)
                     if len(residual):
-                        stored_pairs(at_residual[at:], loaded(repeated, at), index)  # type: ignore[call-arg]
+                        stored_pairs(at_residual[at:], loaded(repeated, at), index)
                 for c in range(min(WIDE, channels - block * WIDE)):
                     o, here = block * WIDE + c, slice(c * LANES, (c + 1) * LANES)
                     a, b = head[o * TILES + number], head[o * TILES + number + 1]

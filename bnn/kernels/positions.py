@@ -13,12 +13,14 @@ from prcim.bnn.kernels.compiled import compiled, inlined
 from prcim.bnn.kernels.vectors import (
     CHANNELS,
     LANES,
+    SCALARS,
     added,
     any_from_128,
     differences,
     drawn,
     loaded,
     looked_up,
+    looked_up_in_memory,
     one_more_above,
     stored,
     stored_pairs,
@@ -66,19 +68,92 @@ def tile(words: Words, start: int, first: int, last: int, inputs: Words) -> None
                 inputs[((g - first) * width + v) * LANES + p % 8 * 8 + p // 8] = words[m, g, v]
 
 
+@inlined
+def counted(inputs: Words, place: int, weights: Words, column: int, width: int) -> Any:
+    """How many rows do not conduct, of eight channels from `column` on at 64 positions.
+
+    Args:
+        inputs, place: words of the positions, and which is the first of the column's group.
+        weights: as for `codes_by_limits`.
+        column: first of the channels.
+        width: words of a column.
+    """
+    if width % 2:
+        index = differences(zeros(), inputs, place * LANES, weights, column * width, width, (0,))
+    else:
+        index = differences(zeros(), inputs, place * LANES, weights, column * width, width, (0, 0))
+    for v in range(2 - width % 2, width, 2):
+        index = differences(index, inputs, (place + v) * LANES, weights, column * width + v, width, (0, 0))
+    return index
+
+
 @compiled
-def _write(sums: NDArray[np.uint16], totals: Floats, start: int, channel: int) -> None:
-    """Sums of some channels at 64 positions, into the rows of an output."""
+def _write(sums: NDArray[np.uint16], totals: Floats, start: int, channel: int, scale: Floats) -> None:
+    """Sums of some channels at 64 positions into the rows of an output, as `codes_by_limits` says."""
     stop, used = min(start + LANES, len(totals)), min(WIDE, totals.shape[1] - channel)
+    bias, factor, middle = scale[0], scale[1], scale[2]
     for m in range(start, stop):
         for c in range(used):
-            totals[m, channel + c] = f32(sums[c * LANES + m - start])
+            totals[m, channel + c] = f32(f32(sums[c * LANES + m - start]) - bias) * factor + middle
+
+
+@inlined
+def _by_limits(
+    codes: Bytes, draws: Bytes, at: int, inputs: Words, place: int, weights: Words, column: int, width: int,
+    tables: Bytes, which: Any, cuts: int, parts: Any,
+) -> None:  # fmt: skip
+    """Adds the codes of eight channels: that of the draw 0, and one more for each limit that the draw is above."""
+    index, values = counted(inputs, place, weights, column, width), loaded(draws, at)
+    size = LANES * len(parts)
+    if len(parts) == 4 and any_from_128(index):
+        code = looked_up(tables, 0, which, column, index, parts)
+        for cut in range(1, cuts + 1):
+            code = one_more_above(code, values, looked_up(tables, cut * size, which, column, index, parts))
+    else:
+        # Of a table with 256 entries mostly the first half is enough, at half of the cost.
+        code = looked_up(tables, 0, which, column, index, (0, 0))
+        for cut in range(1, cuts + 1):
+            code = one_more_above(code, values, looked_up(tables, cut * size, which, column, index, (0, 0)))
+    added(codes, at, code)
+
+
+@inlined
+def _both_ways(
+    codes: Bytes, draws: Bytes, inputs: Words, place: int, weights: Words, column: int, width: int, tables: Bytes,
+    cuts: int, parts: Any, by_draw: Bytes, pairs: NDArray[np.uint16], found: Bytes,
+) -> None:  # fmt: skip
+    """The same of sixteen channels: of eight by limits, of eight by a table in memory, a little of each in turn.
+
+    Limits keep the vector units busy, look-ups the ways to memory; so one takes place in the shadow of the other.
+    """
+    index, values = counted(inputs, place, weights, column, width), loaded(draws, 0)
+    size, half = LANES * len(parts), CHANNELS * LANES
+    other = counted(inputs, place, weights, column + CHANNELS, width)
+    stored_pairs(pairs, loaded(draws, half), other)
+    turns = half // SCALARS
+    if len(parts) == 4 and any_from_128(index):
+        code = looked_up(tables, 0, None, 0, index, parts)
+        for turn in range(max(turns, cuts)):
+            if turn < turns:
+                looked_up_in_memory(found, by_draw, pairs, turn * SCALARS)
+            if turn < cuts:
+                code = one_more_above(code, values, looked_up(tables, (turn + 1) * size, None, 0, index, parts))
+    else:
+        code = looked_up(tables, 0, None, 0, index, (0, 0))
+        for turn in range(max(turns, cuts)):
+            if turn < turns:
+                looked_up_in_memory(found, by_draw, pairs, turn * SCALARS)
+            if turn < cuts:
+                code = one_more_above(code, values, looked_up(tables, (turn + 1) * size, None, 0, index, (0, 0)))
+    added(codes, 0, code)
+    added(codes, half, loaded(found, 0))
 
 
 @compiled
 def codes_by_limits(
-    words: Words, weights: Words, tables: Bytes, which: Any, cuts: int, parts: Any, flush: int, counters: Words,
-    read: int, key: Words, draw: bool, share: int, first: int, last: int, totals: Floats,
+    words: Words, weights: Words, tables: Bytes, which: Any, cuts: int, parts: Any, by_draw: Bytes, flush: int,
+    counters: Words, read: int, key: Words, draw: bool, share: int, first: int, last: int, totals: Floats,
+    scale: Floats,
 ) -> None:  # fmt: skip
     """What the read-outs of all columns of an output add up to, where one draw decides on all errors of a column.
 
@@ -91,21 +166,24 @@ def codes_by_limits(
         which: where the tables of each column begin, (blocks, G, 16), flat; None: all have the same.
         cuts: how many limits.
         parts: a tuple of as many numbers as a table has times 64 bytes.
+        by_draw: codes by n - K and draw, the same for all columns, where one look-up in memory costs less than all
+            limits; or empty.
         flush: codes that surely fit into a byte when added.
         counters: position and image of each input, (M, 2).
         read, key: number of the read; the key of READ.
         draw: whether there is anything to draw.
         share: into how many parts the blocks of outputs are shared out.
         first, last: which pairs of 64 positions and a part.
-        totals: (M, O); sum of codes.
+        totals: (M, O); sums of codes, less the first number of `scale`, times the second, plus the third.
+        scale: three numbers.
     """
     count, groups, width = words.shape
     blocks = -(-totals.shape[1] // WIDE)
-    size = LANES * len(parts)
     inputs = np.empty(groups * width * LANES, np.uint64)
     fresh = np.empty(2 * LANES, np.uint64)
     keys = rounds(key)
     draws, codes, sums = np.zeros(ROOM, np.uint8), np.zeros(ROOM, np.uint8), np.empty(ROOM, np.uint16)
+    pairs, found = np.empty(ROOM // 2, np.uint16), np.empty(ROOM // 2, np.uint8)
     before = -1
     for item in range(first, last):
         start = item // share * LANES
@@ -120,30 +198,34 @@ def codes_by_limits(
             for g in range(groups):
                 if draw:
                     drawn(draws, fresh, u64(g * blocks + block), u64(read), keys)
-                for half in range(2):
-                    at, column = half * CHANNELS * LANES, (block * groups + g) * WIDE + half * CHANNELS
-                    index = zeros()
-                    for v in range(width):
-                        place = (g * width + v) * LANES
-                        index = differences(index, inputs, place, weights, column * width + v, width)
-                    values = loaded(draws, at)
-                    if len(parts) == 4 and any_from_128(index):
-                        code = looked_up(tables, 0, which, column, index, parts)
-                        for cut in range(1, cuts + 1):
-                            limit = looked_up(tables, cut * size, which, column, index, parts)
-                            code = one_more_above(code, values, limit)
-                    else:
-                        # Of a table with 256 entries mostly the first half is enough, at half of the cost.
-                        code = looked_up(tables, 0, which, column, index, (0, 0))
-                        for cut in range(1, cuts + 1):
-                            limit = looked_up(tables, cut * size, which, column, index, (0, 0))
-                            code = one_more_above(code, values, limit)
-                    added(codes, at, code)
+                column = (block * groups + g) * WIDE
+                if len(by_draw):
+                    _both_ways(
+                        codes,
+                        draws,
+                        inputs,
+                        g * width,
+                        weights,
+                        column,
+                        width,
+                        tables,
+                        cuts,
+                        parts,
+                        by_draw,
+                        pairs,
+                        found,
+                    )
+                else:
+                    for half in range(2):
+                        _by_limits(
+                            codes, draws, half * CHANNELS * LANES, inputs, g * width, weights,
+                            column + half * CHANNELS, width, tables, which, cuts, parts,
+                        )  # fmt: skip
                 if (g + 1) % flush == 0 or g + 1 == groups:
                     for p in range(ROOM):
                         sums[p] = u16(sums[p] + u16(codes[p]))
                     codes[:] = u8(0)
-            _write(sums, totals, start, block * WIDE)
+            _write(sums, totals, start, block * WIDE, scale)
 
 
 @compiled
@@ -151,11 +233,13 @@ def codes_by_errors(
     words: Words, weights: Words, n: int, fresh: NDArray[np.int16], residual: NDArray[np.int16], curves: Bytes,
     which: Places, below: Integers, mode: int, step: int, half: int, parts: Any, counters: Words, patterns: Words,
     read: int, key: Words, other: Words, share: int, first: int, last: int, totals: Floats,
+    scale: Floats,
 ) -> None:  # fmt: skip
     """The same where a read and its pattern both draw, and each column has its curve.
 
     Args:
-        words, weights, parts, counters, read, key, share, first, last, totals: as for `codes_by_limits`.
+        words, weights, parts, counters, read, key, share, first, last, totals, scale: as for
+            `codes_by_limits`.
         n: inputs of a column.
         fresh, residual: errors by n - K and a draw, flat.
         curves: the low bytes of each curve by n - K, and its high bytes; flat.
@@ -198,10 +282,7 @@ def codes_by_errors(
                 drawn(repeated, lasting, u64(g * blocks + block), u64(0), others)
                 for part in range(2):
                     at, column = part * CHANNELS * LANES, (block * groups + g) * WIDE + part * CHANNELS
-                    index = zeros()
-                    for v in range(width):
-                        place = (g * width + v) * LANES
-                        index = differences(index, inputs, place, weights, column * width + v, width)
+                    index = counted(inputs, g * width, weights, column, width)
                     stored(rows, 0, index)
                     stored_pairs(at_fresh, loaded(draws, at), index)
                     stored_pairs(at_residual, loaded(repeated, at), index)
@@ -222,4 +303,4 @@ def codes_by_errors(
                                 q = q if q > low else low
                                 q = q if q < high else high
                                 sums[at + p] = u16(sums[at + p] + u16(i32(f32(f32(q) + lift) * inverse)))
-            _write(sums, totals, start, block * WIDE)
+            _write(sums, totals, start, block * WIDE, scale)

@@ -154,7 +154,7 @@ class Prepared:
             comparators=to_lanes(self._comparators, blocks),
         )
 
-    def for_loops(self) -> tuple[Any, ...]:
+    def for_loops(self) -> tuple[Words, Words, int, Any, Any, Any, Words, Words, Words, Any]:
         """What every loop over channels begins with; its last is the constant number of their blocks."""
         lanes = self._in_lanes
         columns = (self.words, lanes.weights, self.n, self.tables, lanes.base, lanes.below)
@@ -176,19 +176,20 @@ class Prepared:
         step = min(layout.step // 2, 1 << 15)
         half = min(2**layout.bits // 2, (1 << 14) // step + 2) if not flash else 2**layout.bits // 2
         mode = layout.mode if layout.mode != FLASH or flash else CODE
-        found = None
-        if mode != FLASH and has_byte_permutations():
-            found, bias = codes_by_position(self, mode, step, half), half
-        if found is None:
-            found, bias = self._codes(mode, step, half)
         # Sums of integers, exact in float32.
-        if mode == MAJORITY:
-            found *= 2
-            found -= layout.groups
-        else:
-            found -= layout.groups * bias
-            found *= layout.step
-            found += layout.groups * (layout.begin + layout.step // 2)
+        factor, middle = (
+            (2, 0) if mode == MAJORITY else (layout.step, layout.groups * (layout.begin + layout.step // 2))
+        )
+        if mode != FLASH and has_byte_permutations():
+            lowest = layout.groups / 2 if mode == MAJORITY else layout.groups * half
+            scale = np.array([lowest, factor, middle], np.float32)
+            made = codes_by_position(self, mode, step, half, scale)
+            if made is not None:
+                return torch.from_numpy(made).reshape(self.shape)
+        found, bias = self._codes(mode, step, half)
+        found -= layout.groups / 2 if mode == MAJORITY else layout.groups * bias
+        found *= factor
+        found += middle
         return torch.from_numpy(found).reshape(self.shape)
 
     def _codes(self, mode: int, step: int, half: int) -> tuple[NDArray[np.float32], int]:

@@ -4,7 +4,8 @@ The work goes by the gradients that are not zero. Behind a pool most are: only t
 window of a sign closes on more. What is computed of these few takes less time than a dense product of all.
 """
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
@@ -82,13 +83,13 @@ def _add_up(into: Floats, at: int, rows: Words, which: Indices, values: Floats, 
     """
     total = 0.0
     for word in range(rows.shape[1]):
-        sums, total = no_sums(), 0.0  # type: ignore[call-arg]
+        sums, total = no_sums(), 0.0
         # Few steps that wait for each other: while the sums are added to, the next value is looked up.
         for i in range(len(which)):
             value = values[ranks[i]]
             total += value
-            sums = with_value(sums, rows[which[i], word], value)  # type: ignore[call-arg]
-        add_signed(into, at + WIDTH * word, sums, f32(total))  # type: ignore[call-arg]
+            sums = with_value(sums, rows[which[i], word], value)
+        add_signed(into, at + WIDTH * word, sums, f32(total))
     return total
 
 
@@ -152,6 +153,36 @@ def _put_back(windows: Floats, bases: Places, runs: Places, into: Floats) -> Non
                 there[k] += part[k]
 
 
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Arrived:
+    """Gradients that are not zero, of the outputs of some positions; arrays as for `_listed`."""
+
+    begin: int
+    count: int
+    starts: Places
+    outputs: Indices
+    ranks: Indices
+    heads: Places
+    position: Indices
+    grads: Floats
+
+    @staticmethod
+    def of(values: Floats, begin: int, end: int) -> "_Arrived":
+        """Those of positions from `begin` to `end`, of gradients (M, O)."""
+        values = values[begin:end]
+        count, outputs = values.shape
+        there = int(np.count_nonzero(values))
+        starts, heads = np.empty(count + 1, np.int64), np.zeros((-(-count // SPAN), outputs * TILES + 1), np.int64)
+        chosen, ranks, position = (np.empty(there, np.uint32) for _ in range(3))
+        grads = np.empty(there, np.float32)
+        _listed(values, starts, chosen, ranks, heads, position, grads)
+        return _Arrived(
+            begin=begin, count=count, starts=starts, outputs=chosen, ranks=ranks, heads=heads, position=position,
+            grads=grads,
+        )  # fmt: skip
+
+
 def sum_gradients(
     layer: "Prepared", arriving: Tensor, slope: Tensor, x: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -163,52 +194,52 @@ def sum_gradients(
         slope: by |z| in units of 2^-6; if empty, 1 within the converter's range.
         x, weight: of the layer.
     """
-    groups, n, outputs = layer.layout.groups, layer.n, layer.outputs
-    wide = WIDTH * layer.rows.shape[2]
-    of_weights = np.zeros((outputs, groups, n), np.float32)
-    of_thresholds = np.zeros((groups, outputs))
-    places = input_places(x, weight, layer.layout, n)
-    runs = places.runs(wide)
+    groups, outputs = layer.layout.groups, layer.outputs
+    wide = groups * WIDTH * layer.rows.shape[2]
+    of_weights, of_thresholds = np.zeros((outputs, groups, layer.n), np.float32), np.zeros((groups, outputs))
+    places = input_places(x, weight, layer.layout, layer.n)
+    runs = places.runs(wide // groups)
     of_images = torch.zeros(len(x), *places.sides, x.shape[1])
-    values, flat, slopes = arriving.numpy(), of_images.view(-1).numpy(), slope.numpy()
+    flat = of_images.view(-1).numpy()
     positions = max(len(layer.words) // max(len(x), 1), 1)
-    at_once = max(min(LISTED_AT_ONCE // outputs, WINDOWS_AT_ONCE // (groups * wide)) // positions, 1)
-    for first in range(0, len(x), at_once):
-        images = min(at_once, len(x) - first)
-        begin, end = first * positions, (first + images) * positions
-        windows = np.empty((end - begin, groups, wide), np.float32)
-        starts, chosen, ranks, heads, position, grads = _lists(values[begin:end])
-        listed = (begin, end - begin, heads, position, grads)
-        these = (layer.words, layer.rows, n, begin, starts, chosen, ranks, heads, position)
-
-        def work(g: int, until: int, listed: Any = listed, these: Any = these, into: Any = windows) -> None:
-            count = len(listed[-1])
-            shares = np.empty((min(max(SHARES_AT_ONCE // max(count, 1), 1), until - g), count), np.float32)
-            for low in range(g, until, len(shares)):
-                high = min(low + len(shares), until)
-                column_shares(layer, slopes, listed, low, high, shares)
-                _products(*these, low, high, shares, into, of_weights, of_thresholds)
-
-        share(work, groups)
-        bases = places.bases[begin:end]
-
-        def back(image: int, until: int, bases: Any = bases, windows: Any = windows) -> None:
-            part = slice(image * positions, until * positions)
-            _put_back(windows[part].reshape(-1, groups * wide), bases[part], runs, flat)
-
-        share(back, images)
+    at_once = max(min(LISTED_AT_ONCE // outputs, WINDOWS_AT_ONCE // wide) // positions, 1) * positions
+    for begin in range(0, len(layer.words), at_once):
+        arrived = _Arrived.of(arriving.numpy(), begin, min(begin + at_once, len(layer.words)))
+        windows = _of_windows(layer, arrived, slope.numpy(), of_weights, of_thresholds)
+        _share_back(windows.reshape(-1, wide), places.bases[begin:], runs, positions, flat)
     return places.cut(of_images, x), _as_weights(of_weights, weight), torch.from_numpy(of_thresholds)
 
 
-def _lists(arriving: Floats) -> tuple[NDArray[Any], ...]:
-    """What `_listed` makes."""
-    count, outputs = arriving.shape
-    there = int(np.count_nonzero(arriving))
-    starts, heads = np.empty(count + 1, np.int64), np.zeros((-(-count // SPAN), outputs * TILES + 1), np.int64)
-    chosen, ranks, position = (np.empty(there, np.uint32) for _ in range(3))
-    grads = np.empty(there, np.float32)
-    _listed(arriving, starts, chosen, ranks, heads, position, grads)
-    return starts, chosen, ranks, heads, position, grads
+def _of_windows(
+    layer: "Prepared", arrived: _Arrived, slope: Floats, of_weights: Floats, of_thresholds: NDArray[np.float64]
+) -> Floats:
+    """Gradients of the inputs of each window, (T, G, 64 W); adds to those of weights and thresholds."""
+    groups, total = layer.layout.groups, len(arrived.grads)
+    windows = np.empty((arrived.count, groups, WIDTH * layer.rows.shape[2]), np.float32)
+
+    def work(first: int, last: int) -> None:
+        shares = np.empty((min(max(SHARES_AT_ONCE // max(total, 1), 1), last - first), total), np.float32)
+        for low in range(first, last, len(shares)):
+            high = min(low + len(shares), last)
+            listed = (arrived.begin, arrived.count, arrived.heads, arrived.position, arrived.grads)
+            column_shares(layer, slope, listed, low, high, shares)
+            _products(
+                layer.words, layer.rows, layer.n, arrived.begin, arrived.starts, arrived.outputs, arrived.ranks,
+                arrived.heads, arrived.position, low, high, shares, windows, of_weights, of_thresholds,
+            )  # fmt: skip
+
+    share(work, groups)
+    return windows
+
+
+def _share_back(windows: Floats, bases: Places, runs: Places, positions: int, into: Floats) -> None:
+    """Puts windows back, those of an image by one thread."""
+
+    def work(first: int, last: int) -> None:
+        part = slice(first * positions, last * positions)
+        _put_back(windows[part], bases[part], runs, into)
+
+    share(work, len(windows) // positions)
 
 
 def _as_weights(columns: NDArray[np.float32], weight: Tensor) -> Tensor:

@@ -15,19 +15,17 @@ from prcim.bnn.kernels.code_tables import TABLE, code_tables
 from prcim.bnn.kernels.compiled import compiled
 from prcim.bnn.kernels.packing import to_blocks
 from prcim.bnn.kernels.places import input_places
-from prcim.bnn.kernels.positions import WIDE, first_round, rounds, tile
+from prcim.bnn.kernels.positions import WIDE, counted, first_round, rounds, tile
 from prcim.bnn.kernels.threads import share
 from prcim.bnn.kernels.vectors import (
     CHANNELS,
     LANES,
-    differences,
     drawn,
     loaded,
     looked_up,
     one_more_above,
     signs_taken_off,
     stored_masks,
-    zeros,
 )
 
 if TYPE_CHECKING:
@@ -112,10 +110,7 @@ def _take_off(
                 together = offsets[g, n - 1] - offsets[g, 0] == n - 1
                 for half in range(2):
                     column = (block * groups + g) * WIDE + half * CHANNELS
-                    index = zeros()
-                    for v in range(width):
-                        place = (g * width + v) * LANES
-                        index = differences(index, inputs, place, weights, column * width + v, width)
+                    index = counted(inputs, g * width, weights, column, width)
                     values = loaded(draws, half * CHANNELS * LANES)
                     code = looked_up(tables, 0, None, 0, index, parts)
                     for cut in range(1, cuts + 1):

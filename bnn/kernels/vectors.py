@@ -18,6 +18,8 @@ from numba.extending import models, register_model
 
 #: Positions and channels of a block.
 LANES, CHANNELS = 64, 8
+#: Numbers that are looked up in memory at a time.
+SCALARS = 16
 _BYTE, _WORD, _LONG = (ir.IntType(bits) for bits in (8, 32, 64))
 _BYTES, _LONGS = ir.VectorType(_BYTE, LANES), ir.VectorType(_LONG, 8)
 _BLOCK = ir.ArrayType(_BYTES, CHANNELS)
@@ -155,8 +157,8 @@ def added(typing: Any, array: Any, at: Any, values: Any) -> Any:
 
 
 @intrinsic
-def differences(typing: Any, sums: Any, words: Any, at: Any, others: Any, first: Any, step: Any) -> Any:
-    """Adds the number of bits in which the words of 64 positions differ from one word of each channel.
+def differences(typing: Any, sums: Any, words: Any, at: Any, others: Any, first: Any, step: Any, together: Any) -> Any:
+    """Adds the number of bits in which the words of 64 positions differ from those of each channel.
 
     Words lie so that number 8 j + l belongs to position 8 l + j: eight vectors of counts, one beside the other in the
     bytes of a word, are then in order.
@@ -165,24 +167,30 @@ def differences(typing: Any, sums: Any, words: Any, at: Any, others: Any, first:
         sums: what to add to.
         words, at: words of the positions, and the place of the first.
         others, first, step: those of the channels, the place of the first, and the distance to the next.
+        together: a tuple of as many numbers as words are counted before their counts are put side by side.
     """
 
     def emit(to: Emitter) -> Any:
         kind = ir.FunctionType(_LONGS, [_LONGS])
         count = to.build.module.declare_intrinsic("llvm.ctpop.v8i64", fnty=kind)
-        there = [to.load(1, to.after(to.arguments[2], 8 * j), _LONGS) for j in range(8)]
+        there = [
+            [to.load(1, to.after(to.arguments[2], LANES * v + 8 * j), _LONGS) for j in range(8)]
+            for v in range(len(together))
+        ]
         place, found = to.arguments[4], []
         for before in to.channels(to.arguments[0]):
-            same = to.every(to.load(3, place, _LONG))
-            together = ir.Constant(_LONGS, [0] * 8)
+            same = [to.every(to.load(3, to.after(place, v), _LONG)) for v in range(len(together))]
+            side_by_side = ir.Constant(_LONGS, [0] * 8)
             for j in range(8):
-                ones = to.build.call(count, [to.build.xor(there[j], same)])
-                together = to.build.or_(together, to.build.shl(ones, ir.Constant(_LONGS, [8 * j] * 8)))
-            found.append(to.build.add(before, to.build.bitcast(together, _BYTES)))
+                ones = [to.build.call(count, [to.build.xor(there[v][j], same[v])]) for v in range(len(together))]
+                total = functools.reduce(to.build.add, ones)
+                shifted = to.build.shl(total, ir.Constant(_LONGS, [8 * j] * 8))
+                side_by_side = to.build.or_(side_by_side, shifted)
+            found.append(to.build.add(before, to.build.bitcast(side_by_side, _BYTES)))
             place = to.build.add(place, to.arguments[5])
         return to.block(found)
 
-    return operation(BLOCK, [BLOCK, words, types.intp, others, types.intp, types.intp], emit)
+    return operation(BLOCK, [BLOCK, words, types.intp, others, types.intp, types.intp, together], emit)
 
 
 @intrinsic
@@ -268,6 +276,19 @@ def stored_pairs(typing: Any, array: Any, low: Any, high: Any) -> Any:
             to.store(0, LANES * c, to.interleaved(*both))
 
     return operation(types.void, [array, BLOCK, BLOCK], emit)
+
+
+@intrinsic
+def looked_up_in_memory(typing: Any, array: Any, table: Any, pairs: Any, at: Any) -> Any:
+    """Writes what a table of bytes says of sixteen neighbouring numbers of 16 bits."""
+
+    def emit(to: Emitter) -> None:
+        for k in range(SCALARS):
+            place = to.after(to.arguments[3], k)
+            index = to.build.zext(to.load(2, place, ir.IntType(16)), _LONG)
+            to.store(0, place, to.load(1, index, _BYTE))
+
+    return operation(types.void, [array, table, pairs, types.intp], emit)
 
 
 @intrinsic
