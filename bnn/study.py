@@ -40,6 +40,7 @@ class Study:
             chips a mini-batch, annealing, norms by the mean over chips, is left out without them.
         variants: noise models to fine-tune with; "ideal" is the network that knows nothing of errors.
         chips, jobs: of the judgement.
+        recalibrated: of the variants, those that are also judged after what can be done on a chip.
         calibration_images: for norms on a chip.
         judged_images: of the test images, so many are judged on chips, the first ones; None: all. The clean network
             without errors is judged by all.
@@ -56,6 +57,7 @@ class Study:
     variants: tuple[NoiseModel, ...] = ("ideal", "gaussian", "iid", "column")
     chips: int = 50
     jobs: int = 1
+    recalibrated: tuple[NoiseModel, ...] = ("ideal", "gaussian", "iid", "column")
     calibration_images: int = 256
     judged_images: int | None = None
     device: str = "cpu"
@@ -95,13 +97,14 @@ class Study:
                 network = self._trained(name, start, recipe, table, folder, progress)
                 judged = folder / f"{variant}-{number}.json"
                 if not judged.exists():
+                    calibration = calibration_images_of(self.images[0], self.calibration_images)
                     judgement = Judgement(
                         network=network,
                         images=self._judged(),
                         model="column",
                         chips=self.chips,
                         jobs=self.jobs,
-                        calibration=calibration_images_of(self.images[0], self.calibration_images),
+                        calibration=calibration if variant in self.recalibrated else None,
                     )
                     rows = judgement.rows(lut, lambda what, done, total, n=name: progress(f"{n}: {what}", done, total))  # type: ignore[misc]
                     found = [{"trained_with": variant, **row.as_json()} for row in rows]

@@ -7,10 +7,10 @@ digits   some minutes; shows that the rest works
 mnist    784-2048-2048-2048-10, codes of 5 bits: clean >= 98.7 %; where the unaware network is at 60 % or below,
          aware >= 93 % mean over 50 chips, >= 97 % recalibrated, worst chip within 2 points
 mnist-majority
-         784-1024-1024-1024-10, one bit a column, comparators of 0.6 um: the same, clean >= 97 %
+         784-1024-1024-1024-10, one bit a column, comparators of 0.8 um: the same, clean >= 97 %
 cifar10  VGG-9 at a quarter of its width, codes of 5 bits, columns of 32 rows: clean, unaware, Gaussian-, i.i.d.- and
-         column-aware, each also recalibrated, at three design points of which the worst leaves the unaware network
-         20 % or less; 20 chips, the first 1,000 test images
+         column-aware, unaware and column-aware also recalibrated, at three design points of which the worst leaves
+         the unaware network 20 % or less; 20 chips, the first 1,000 test images
 
 Tables of design points that do not ship with the package are simulated first, into build/characterize. Results lie in
 build/gates/NAME: study.json, log.csv, networks. An interrupted run goes on when it is started again.
@@ -43,7 +43,7 @@ OUT = Path("build/gates")
 #: The strongest errors that ship with the package, for gates that name no design point.
 LUT = "package:8t-64"
 #: Noise to fine-tune with; the verdict is on the first two.
-VARIANTS = ("ideal", "column", "gaussian", "iid")
+VARIANTS: tuple[NoiseModel, ...] = ("ideal", "column", "gaussian", "iid")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,6 +62,7 @@ class Gate:
         points: design points, the first one for the clean network's description; none: `LUT`.
         worst_within: of the mean, in accuracy, for the worst recalibrated chip.
         chips, judged_images: how many chips, and how many of the test images on them; all unless given.
+        recalibrated: the variants that are judged recalibrated too.
     """
 
     model: str
@@ -77,6 +78,7 @@ class Gate:
     points: tuple[Point, ...] = ()
     chips: int = 50
     judged_images: int | None = None
+    recalibrated: tuple[NoiseModel, ...] = VARIANTS
 
 
 def _point(v_wl_v: float, swing_v: float) -> Point:
@@ -112,9 +114,10 @@ GATES = {
     "mnist-majority": Gate(
         model="mlp",
         dataset="mnist",
-        options={"width": 1024, "hidden": 2, "column_norm": True, "amplifier_w_m": 0.6e-6},
+        options={"width": 1024, "hidden": 2, "column_norm": True, "amplifier_w_m": 0.8e-6},
         clean=Recipe(noise="ideal", epochs=8, batch_size=256, augment=True, shift=2),
-        tuned=Recipe(epochs=6, batch_size=256, learning_rate=1e-3, anneal=0.25, norms="running", augment=True, shift=2),
+        # Without shifts: on training images held out they cost 2 points after 3 epochs, 93.5 against 95.6 %.
+        tuned=Recipe(epochs=12, batch_size=256, learning_rate=2e-3, anneal=0.25, norms="running"),
         clean_at_least=0.97,
         unaware_at_most=0.6,
         aware_at_least=0.93,
@@ -127,19 +130,21 @@ GATES = {
         options={"factor": 0.25, "readout": "adc"},
         clean=Recipe(noise="ideal", epochs=9, batch_size=64, augment=True, shift=2),
         tuned=Recipe(
-            epochs=3,
-            epoch_images=9600,
+            epochs=10,
+            epoch_images=2880,
             batch_size=64,
-            learning_rate=1e-3,
+            learning_rate=3e-3,
+            anneal=0.5,
             augment=True,
             shift=2,
             norms="running",
             channels_last=True,
         ),
         unaware_at_most=0.2,
-        points=(_point(0.35, 0.08), _point(0.45, 0.2), _point(0.6, 0.35)),
+        points=(_point(0.4, 0.12), _point(0.45, 0.2), _point(0.6, 0.35)),
         chips=20,
         judged_images=1000,
+        recalibrated=("ideal", "column"),
     ),
 }
 
@@ -166,6 +171,7 @@ def run(name: str, arguments: argparse.Namespace) -> bool:
         chips=chips,
         jobs=arguments.jobs,
         judged_images=gate.judged_images,
+        recalibrated=gate.recalibrated,
         device=arguments.device,
     )
     started = time.monotonic()
