@@ -173,6 +173,7 @@ def test_sums_of_inputs_and_of_their_products_are_exact(count: int, groups: int,
 @pytest.mark.parametrize("n", [64, 100, 128, 200])
 def test_codes_by_draw_are_those_of_the_errors(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(code_tables_module, "LOOKED_UP_FROM", 0)
+    code_tables_module._of_kinds.cache_clear()
     errors, half, step = TABLES[n].total.numpy(), 8, 2
     steps = np.arange(1 - half, half, dtype=np.int32) * (128 * step)
     made = code_tables(errors, np.full((2, 3), 64 * n, np.int32), steps)

@@ -1,5 +1,6 @@
 """Codes of a column by its number of conducting cells and a draw, as tables of bytes for the loops over positions."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -44,31 +45,49 @@ def code_tables(errors: NDArray[Any], below: NDArray[np.int32], steps: NDArray[n
     Returns:
         None: there are too many limits, or rows, or codes for it to work, or to be of use.
     """
-    count, draws = errors.shape
-    if count > 2 * TABLE or len(steps) > 255 or (np.diff(errors, axis=1) < 0).any():
+    if len(errors) > 2 * TABLE or len(steps) > 255:
         return None
     kinds, which = below.ravel()[:1], np.zeros(below.shape, np.int64)
     if (below != kinds).any():
         kinds, which = np.unique(below, return_inverse=True)
-    wanted = (kinds[:, None] + steps).ravel()
+        which = which.reshape(below.shape).astype(np.int64)
+    found = _of_kinds(errors.tobytes(), errors.dtype, errors.shape, kinds.tobytes(), steps.tobytes())
+    return None if found is None else CodeTables(tables=found[0], which=which, cuts=found[1], by_draw=found[2])
+
+
+@functools.lru_cache(maxsize=16)
+def _of_kinds(
+    content: bytes, dtype: np.dtype[Any], shape: tuple[int, int], kinds: bytes, steps: bytes
+) -> tuple[NDArray[np.uint8], int, NDArray[np.uint8]] | None:
+    """Tables, cuts and codes of columns of some thresholds; kept, since layers and mini-batches mostly share them.
+
+    Args:
+        content, dtype, shape: of the errors.
+        kinds, steps: 32-bit integers.
+    """
+    errors, places = np.frombuffer(content, dtype).reshape(shape).astype(np.int32), np.frombuffer(kinds, np.int32)
+    if (np.diff(errors, axis=1) < 0).any():
+        return None
+    count, draws = shape
+    codes = len(steps) // 4
+    wanted = (places[:, None] + np.frombuffer(steps, np.int32)).ravel()
     # How many draws leave each code unreached; 256: all.
-    missed = np.stack([row.searchsorted(wanted - 128 * k) for k, row in enumerate(errors.astype(np.int32))], axis=-1)
-    missed = np.where(missed == draws, 256, missed).reshape(len(kinds), len(steps), count)
+    missed = np.stack([row.searchsorted(wanted - 128 * k) for k, row in enumerate(errors)], axis=-1)
+    missed = np.where(missed == draws, 256, missed).reshape(len(places), codes, count)
     first = (missed == 0).sum(axis=1)
     cuts = int(((missed > 0) & (missed < 256)).sum(axis=1).max(initial=0))
     if cuts > CUTS_MAX:
         return None
     size = TABLE if count <= TABLE else 2 * TABLE
-    tables = np.zeros((len(kinds), 1 + cuts, size), np.uint8)
+    tables = np.zeros((len(places), 1 + cuts, size), np.uint8)
     tables[:, 0, :count] = first[:, ::-1]
     place = first[:, None] + np.arange(cuts)[:, None]
-    limits = np.take_along_axis(missed, np.minimum(place, len(steps) - 1), axis=1) - 1
-    tables[:, 1:, :count] = np.where(place < len(steps), limits, 255)[..., ::-1]
+    limits = np.take_along_axis(missed, np.minimum(place, codes - 1), axis=1) - 1
+    tables[:, 1:, :count] = np.where(place < codes, limits, 255)[..., ::-1]
     by_draw = np.zeros(0, np.uint8)
-    if cuts > LOOKED_UP_FROM and len(kinds) == 1:
+    if cuts > LOOKED_UP_FROM and len(places) == 1:
         # A draw has reached each code that no more draws than its number leave unreached.
-        place = 257 * np.arange(count) + missed[0]
-        reached = np.bincount(place.ravel(), minlength=257 * count).reshape(count, 257)
+        cell = 257 * np.arange(count) + missed[0]
+        reached = np.bincount(cell.ravel(), minlength=257 * count).reshape(count, 257)
         by_draw = np.cumsum(reached[::-1, :draws], axis=1, dtype=np.uint8).ravel()
-    which = which.reshape(below.shape).astype(np.int64)
-    return CodeTables(tables=tables.ravel(), which=which, cuts=cuts, by_draw=by_draw)
+    return tables.ravel(), cuts, by_draw

@@ -24,6 +24,7 @@ from prcim.bnn.kernels.vectors import (
     one_more_above,
     stored,
     stored_pairs,
+    turned_over,
     zeros,
 )
 
@@ -92,7 +93,12 @@ def _write(sums: NDArray[np.uint16], totals: Floats, start: int, channel: int, s
     """Sums of some channels at 64 positions into the rows of an output, as `codes_by_limits` says."""
     stop, used = min(start + LANES, len(totals)), min(WIDE, totals.shape[1] - channel)
     bias, factor, middle = scale[0], scale[1], scale[2]
-    for m in range(start, stop):
+    flat, outputs, whole = totals.reshape(-1), totals.shape[1], 0
+    if used == WIDE:
+        whole = (stop - start) // WIDE * WIDE
+        for p in range(0, whole, WIDE):
+            turned_over(flat, (start + p) * outputs + channel, outputs, sums, p, scale)
+    for m in range(start + whole, stop):
         for c in range(used):
             totals[m, channel + c] = f32(f32(sums[c * LANES + m - start]) - bias) * factor + middle
 

@@ -20,6 +20,8 @@ from numba.extending import models, register_model
 LANES, CHANNELS = 64, 8
 #: Numbers that are looked up in memory at a time.
 SCALARS = 16
+#: Side of a square of numbers that is turned over.
+_SIDE = 16
 _BYTE, _WORD, _LONG = (ir.IntType(bits) for bits in (8, 32, 64))
 _BYTES, _LONGS = ir.VectorType(_BYTE, LANES), ir.VectorType(_LONG, 8)
 _BLOCK = ir.ArrayType(_BYTES, CHANNELS)
@@ -289,6 +291,40 @@ def looked_up_in_memory(typing: Any, array: Any, table: Any, pairs: Any, at: Any
             to.store(0, place, to.load(1, index, _BYTE))
 
     return operation(types.void, [array, table, pairs, types.intp], emit)
+
+
+@intrinsic
+def turned_over(typing: Any, array: Any, at: Any, step: Any, sums: Any, first: Any, scale: Any) -> Any:
+    """Writes numbers of 16 bits, 16 positions each of 16 channels, as floats with the channels of a position together.
+
+    Args:
+        array, at, step: where to, the place of the first position, and the distance to the next.
+        sums, first: the numbers, 64 of a channel after those of the one before, and the place of the first.
+        scale: what to take off, to multiply by, and to add.
+    """
+
+    def emit(to: Emitter) -> None:
+        floats = ir.VectorType(ir.FloatType(), _SIDE)
+        numbers = []
+        for k in range(3):
+            one = to.build.insert_element(ir.Constant(floats, ir.Undefined), to.load(5, k, ir.FloatType()), _WORD(0))
+            numbers.append(to.shuffled(one, one, [0] * _SIDE))
+        rows = []
+        for c in range(_SIDE):
+            there = to.load(3, to.after(to.arguments[4], LANES * c), ir.VectorType(ir.IntType(16), _SIDE))
+            value = to.build.fsub(to.build.uitofp(there, floats), numbers[0])
+            rows.append(to.build.fadd(to.build.fmul(value, numbers[1]), numbers[2]))
+        # What stands in the two halves is put one beside the other, four times: then rows are columns.
+        low = [place for k in range(_SIDE // 2) for place in (k, _SIDE + k)]
+        for _ in range(4):
+            halves = zip(rows[: _SIDE // 2], rows[_SIDE // 2 :], strict=True)
+            rows = [to.shuffled(a, b, [k + half for k in low]) for a, b in halves for half in (0, _SIDE // 2)]
+        place = to.arguments[1]
+        for row in rows:
+            to.store(0, place, row)
+            place = to.build.add(place, to.arguments[2])
+
+    return operation(types.void, [array, types.intp, types.intp, sums, types.intp, scale], emit)
 
 
 @intrinsic
