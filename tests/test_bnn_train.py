@@ -1,86 +1,21 @@
-"""Training: it learns, goes on exactly where it stopped, and sees only its half of the table."""
+"""Training: it learns, sees only its half of the table, and does what its recipe says."""
 
-import csv
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from disk import full_disk
-from tables import make_tables, only, unit_gains
+from tables import make_tables
 from torch import Tensor
+from trainings import MAJORITY, RECIPE, SOME, TABLES, equal, images, log, trained
 
 from prcim.bnn.annealing import scaled_tables
-from prcim.bnn.checkpoint import load_tensors, save_tensors
-from prcim.bnn.datasets.digits import load_digits
-from prcim.bnn.datasets.images import Images
-from prcim.bnn.layers import BatchNorm
-from prcim.bnn.models.mlp import Mlp, MlpSpec
+from prcim.bnn.models.mlp import Mlp
 from prcim.bnn.noise import Reads, VirtualChip
 from prcim.bnn.recipe import Recipe
 from prcim.bnn.tables import IntegerTables
-from prcim.bnn.thresholds import ColumnNorm
 from prcim.bnn.train import make_optimizer, train
 from prcim.errors import InputError, RunError
-
-TABLES = make_tables(columns=8, dies=4)
-RECIPE = Recipe(epochs=3, batch_size=32, seed=5)
-MAJORITY = MlpSpec(inputs=64, classes=10, rows=64, n_used=64, width=64, hidden=1)
-ADC = dataclasses.replace(MAJORITY, readout="adc")
-
-
-def images(count: int) -> Images:
-    return load_digits()[0].part(slice(0, count))
-
-
-SOME = images(96)
-
-
-def trained(
-    folder: Path,
-    recipe: Recipe = RECIPE,
-    *,
-    spec: MlpSpec = MAJORITY,
-    tables: IntegerTables = TABLES,
-    data: Images = SOME,
-    seed: int = 1,
-    identity: str = "table, data",
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> dict[str, Tensor]:
-    """The state of a network after training in a folder."""
-    network = Mlp(spec, seed=seed)
-    folder.mkdir(exist_ok=True)
-    train(
-        network,
-        data,
-        tables,
-        recipe,
-        identity=identity,
-        state=folder / "net.state",
-        log=folder / "log.csv",
-        progress=progress,
-    )
-    assert not network.training
-    return network.state_dict()
-
-
-def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    return all(torch.equal(one[name], other[name]) for name in one)
-
-
-def log(folder: Path) -> list[dict[str, str]]:
-    with (folder / "log.csv").open(newline="") as handle:
-        return list(csv.DictReader(handle))
-
-
-def interrupt_after(epoch: int) -> Callable[[int, int], None]:
-    def progress(done: int, total: int) -> None:
-        if done == epoch:
-            raise KeyboardInterrupt
-
-    return progress
 
 
 @pytest.mark.parametrize("noise", ["ideal", "column"])
@@ -92,28 +27,6 @@ def test_two_epochs_teach_something(tmp_path: Path, noise: str) -> None:
     assert float(second["loss"]) < float(first["loss"])
     # By chance a tenth would be right.
     assert float(second["train_accuracy"]) > 0.4
-
-
-@pytest.mark.parametrize("spec", [MAJORITY, ADC], ids=["majority", "adc"])
-@pytest.mark.parametrize("epoch", [1, 2])
-def test_interrupted_training_ends_bit_for_bit_as_an_undisturbed_one(tmp_path: Path, spec: MlpSpec, epoch: int) -> None:
-    wanted = trained(tmp_path / "whole", spec=spec)
-    with pytest.raises(KeyboardInterrupt, match=r"^$"):
-        trained(tmp_path / "cut", spec=spec, progress=interrupt_after(epoch))
-    calls: list[tuple[int, int]] = []
-    # It goes on from the state, whatever it would have started from.
-    found = trained(tmp_path / "cut", spec=spec, seed=99, progress=lambda done, total: calls.append((done, total)))
-    assert equal(found, wanted)
-    assert calls == [(done, 3) for done in range(epoch + 1, 4)]
-    assert log(tmp_path / "cut") == log(tmp_path / "whole")
-    assert (tmp_path / "cut/net.state").read_bytes() == (tmp_path / "whole/net.state").read_bytes()
-
-
-def test_finished_training_is_not_repeated(tmp_path: Path) -> None:
-    wanted = trained(tmp_path)
-    calls: list[int] = []
-    assert equal(trained(tmp_path, seed=2, progress=lambda done, total: calls.append(done)), wanted)
-    assert not calls
 
 
 def test_training_depends_on_nothing_but_its_settings(tmp_path: Path) -> None:
@@ -176,61 +89,6 @@ def test_latent_weights_stay_where_their_sign_can_turn(tmp_path: Path) -> None:
         assert float(state[name].abs().max()) == 1.0
 
 
-# --- what is refused ---
-
-OTHER = r"net\.state is of a training with other settings, table or data; use another folder with --out, or delete it$"
-
-
-@pytest.mark.parametrize(
-    "change", [{"seed": 6}, {"noise": "iid"}, {"epochs": 4}, {"batch_size": 16}, {"learning_rate": 1e-3}], ids=str
-)
-def test_state_of_another_recipe_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
-    trained(tmp_path, dataclasses.replace(RECIPE, epochs=1))
-    recipe = Recipe(**{**dataclasses.asdict(RECIPE), "epochs": 1, **change})
-    with pytest.raises(InputError, match=OTHER):
-        trained(tmp_path, recipe)
-
-
-def test_state_of_another_table_or_data_set_is_refused(tmp_path: Path) -> None:
-    one = dataclasses.replace(RECIPE, epochs=1)
-    wanted = trained(tmp_path, one, identity="table, data")
-    before = (tmp_path / "net.state").read_bytes()
-    for identity in ("another table, data", "table, another data", ""):
-        with pytest.raises(InputError, match=OTHER):
-            trained(tmp_path, one, identity=identity)
-    assert (tmp_path / "net.state").read_bytes() == before
-    assert equal(trained(tmp_path, one, identity="table, data", seed=9), wanted)
-
-
-def test_state_without_an_identity_is_refused(tmp_path: Path) -> None:
-    one = dataclasses.replace(RECIPE, epochs=1)
-    trained(tmp_path, one)
-    tensors, about = load_tensors(tmp_path / "net.state")
-    assert about.pop("identity") == "table, data"
-    save_tensors(tmp_path / "net.state", tensors, about)
-    with pytest.raises(InputError, match=OTHER):
-        trained(tmp_path, one)
-
-
-def test_state_of_another_network_is_refused(tmp_path: Path) -> None:
-    trained(tmp_path, dataclasses.replace(RECIPE, epochs=1))
-    with pytest.raises(InputError, match="other settings"):
-        trained(tmp_path, dataclasses.replace(RECIPE, epochs=1), spec=ADC)
-
-
-def test_damaged_state_is_refused_and_kept(tmp_path: Path) -> None:
-    trained(tmp_path)
-    path = tmp_path / "net.state"
-    damaged = path.read_bytes()[:-100]
-    path.write_bytes(damaged)
-    with pytest.raises(InputError, match=r"net\.state is no prcim network or damaged"):
-        trained(tmp_path)
-    assert path.read_bytes() == damaged
-    save_tensors(path, {"x": torch.zeros(1)}, {"schema": "another"})
-    with pytest.raises(InputError, match="other settings"):
-        trained(tmp_path)
-
-
 def test_loss_that_is_no_number_ends_the_training_and_keeps_the_state(tmp_path: Path) -> None:
     trained(tmp_path / "good", dataclasses.replace(RECIPE, epochs=1))
     with pytest.raises(RunError, match=r"the loss is (nan|inf) in epoch 1; lower the learning rate"):
@@ -238,43 +96,7 @@ def test_loss_that_is_no_number_ends_the_training_and_keeps_the_state(tmp_path: 
     assert not (tmp_path / "net.state").exists()
 
 
-def test_full_disk_ends_the_training_and_it_can_go_on(tmp_path: Path) -> None:
-    """The state is the largest file: it meets the end of the disk first."""
-    wanted = trained(tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt, match=r"^$"):
-        trained(tmp_path / "cut", progress=interrupt_after(1))
-    before = (tmp_path / "cut/net.state").read_bytes()
-    rows = log(tmp_path / "cut")
-    with full_disk(5000), pytest.raises(RunError, match=r"cannot write .*net\.state: .*; free some space"):
-        trained(tmp_path / "cut")
-    assert (tmp_path / "cut/net.state").read_bytes() == before
-    assert log(tmp_path / "cut") == rows
-    assert {path.name for path in (tmp_path / "cut").iterdir()} == {"net.state", "log.csv"}
-    assert equal(trained(tmp_path / "cut"), wanted)
-    assert log(tmp_path / "cut") == log(tmp_path / "whole")
-
-
 # --- recipes ---
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"optimizer": "sgd", "learning_rate": 0.05, "weight_decay": 1e-3},
-        {"chips_per_batch": 3},
-        {"anneal": 0.7, "augment": True, "warmup_epochs": 1},
-        {"norms": "running"},
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("spec", [MAJORITY, dataclasses.replace(MAJORITY, column_norm=True)], ids=["free", "norm"])
-def test_every_recipe_goes_on_bit_for_bit(tmp_path: Path, spec: MlpSpec, change: dict[str, Any]) -> None:
-    recipe = dataclasses.replace(RECIPE, **change)
-    wanted = trained(tmp_path / "whole", recipe, spec=spec)
-    with pytest.raises(KeyboardInterrupt, match=r"^$"):
-        trained(tmp_path / "cut", recipe, spec=spec, progress=interrupt_after(1))
-    assert equal(trained(tmp_path / "cut", recipe, spec=spec, seed=9), wanted)
-    assert not equal(trained(tmp_path / "other", spec=spec), wanted)
 
 
 def test_images_are_shifted_as_far_as_the_recipe_says_over_their_background(tmp_path: Path) -> None:
@@ -366,63 +188,3 @@ def test_diverging_loss_ends_the_training(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"the loss is \d.* in epoch 1, answers by chance have 2.3; lower the learning"):
         train(network, SOME, TABLES, RECIPE, identity="", state=tmp_path / "a", log=tmp_path / "log.csv")
     assert not (tmp_path / "a").exists()
-
-
-def test_state_of_another_version_is_refused_while_unfinished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(KeyboardInterrupt, match=r"^$"):
-        trained(tmp_path, progress=interrupt_after(1))
-    with monkeypatch.context() as patch:
-        patch.setattr("prcim.bnn.training_state.__version__", "0.0.1")
-        with pytest.raises(InputError, match=r"was begun with prcim .*, this is prcim 0.0.1, .*; going on"):
-            trained(tmp_path)
-    wanted = trained(tmp_path)
-    monkeypatch.setattr("prcim.bnn.training_state.__version__", "0.0.1")
-    assert equal(trained(tmp_path), wanted)
-
-
-# --- by what norms normalize ---
-
-
-def test_lasting_batch_norm_follows_the_batch_and_normalizes_by_what_it_has() -> None:
-    x = 3 + 2 * torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
-    plain, lasting = BatchNorm(4), BatchNorm(4)
-    lasting.lasting = True
-    for _ in range(3):
-        by_batch, found = plain(x), lasting(x)
-    for name in ("running_mean", "running_var"):
-        assert torch.equal(getattr(plain, name), getattr(lasting, name))
-    assert not torch.allclose(found, by_batch, atol=0.1)
-    assert torch.equal(found, lasting.eval()(x))
-    assert torch.equal(lasting.train()(x.reshape(50, 4, 1, 1)).flatten(1), lasting.eval()(x))
-
-
-def test_lasting_column_norm_follows_the_batch_and_takes_what_it_has() -> None:
-    norm = ColumnNorm(2, 3, shift=0.5)
-    norm.lasting = True
-    mean = torch.full((2, 3), 10.0, requires_grad=True)
-    threshold = norm(lambda: (mean * 1.0, torch.full((2, 3), 5.0)))
-    assert torch.allclose(norm.running_mean, torch.full((2, 3), 1.0))
-    assert torch.allclose(norm.running_var, torch.full((2, 3), 1.4))
-    assert torch.allclose(threshold, 1.0 + 0.5 * torch.full((2, 3), 1.4).sqrt())
-    threshold.sum().backward()
-    assert mean.grad is None
-    assert norm.shift.grad is not None
-
-
-@pytest.mark.parametrize("norms", ["batch", "running"])
-def test_a_chip_s_offset_is_seen_only_by_running_norms(norms: str) -> None:
-    """An offset that all sums of a column share is taken off by the batch's own mean."""
-    tables = unit_gains(only(TABLES, "offset"))
-    network = Mlp(dataclasses.replace(MAJORITY, column_norm=True, dac_bits=10), seed=1)
-    x, reads = SOME.batch(slice(None)), Reads(images=SOME.index)
-    for _ in range(40):
-        network(x)
-    for norm in network.norms_of():
-        norm.lasting = norms == "running"
-    layer = next(network.column_layers())
-    h = network.first_norm.binarized(network.first(x)).detach()
-    with torch.no_grad():
-        clean = layer(h, None, None)
-        noisy = layer(h, VirtualChip(tables=tables, model="column", number=0, half="train"), reads)
-    changed = float((clean != noisy).double().mean())
-    assert changed < 0.08 if norms == "batch" else changed > 0.25
