@@ -191,6 +191,27 @@ def test_design_points_are_made_unless_tables_are_named(
     assert len(made) == 3
 
 
+def test_what_a_gate_says_and_the_device_reach_the_study(
+    gates: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    studies: list[Study] = []
+
+    def run(self: Study, folder: Path, progress: object) -> dict[str, Any]:
+        studies.append(self)
+        return {"clean": 1.0, "rows": []}
+
+    gate = dataclasses.replace(gates.GATES["digits"], chips=7, judged_images=30, recalibrated=("column",))
+    monkeypatch.setattr(Study, "run", run)
+    monkeypatch.setattr(gates, "named_device", lambda name: None)
+    monkeypatch.setitem(gates.GATES, "digits", gate)
+    for given in ([], ["--chips", "5"]):
+        monkeypatch.setattr(sys, "argv", ["gates", "digits", "--out", str(tmp_path), "--device", "cuda", *given])
+        assert gates.main() == 0
+    assert [(one.device, one.chips, one.judged_images, one.recalibrated) for one in studies] == [
+        ("cuda", 7, 30, ("column",)), ("cuda", 5, 30, ("column",)),
+    ]  # fmt: skip
+
+
 def test_a_device_that_is_not_there_is_refused_before_anything_starts(
     gates: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
