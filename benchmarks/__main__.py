@@ -22,7 +22,9 @@ SUITES = {
     "engines": "whole columns and composed ones against a PySpice deck and one ngspice process a shot",
     "growth": "memory and seconds of composed runs as columns and rows grow",
     "kernels": "noise kernels of the network against plain torch",
+    "peers": "a layer on columns against the noisy layer of aihwkit-lightning",
     "roof": "what the steps of a noise kernel cost, in cycles of a core",
+    "sums": "seconds of a layer from 10^6 to 10^9 partial sums",
 }
 
 
