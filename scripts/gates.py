@@ -141,7 +141,7 @@ GATES = {
             channels_last=True,
         ),
         unaware_at_most=0.2,
-        points=(_point(0.4, 0.12), _point(0.45, 0.2), _point(0.6, 0.35)),
+        points=(_point(0.4, 0.1), _point(0.45, 0.2), _point(0.6, 0.35)),
         chips=20,
         judged_images=1000,
         recalibrated=("ideal", "column"),

@@ -182,7 +182,7 @@ def test_design_points_are_made_unless_tables_are_named(
     gate, arguments = gates.GATES["cifar10"], Namespace(lut=None, jobs=1)
     assert gates.tables(gate, arguments) == [1, 2, 3]
     assert [(plan.column.rows, plan.read.v_wl_v, plan.read.swing_v) for plan in made] == [
-        (32, 0.4, 0.12), (32, 0.45, 0.2), (32, 0.6, 0.35),
+        (32, 0.4, 0.1), (32, 0.45, 0.2), (32, 0.6, 0.35),
     ]  # fmt: skip
     save_luts((MILD,), tmp_path / "lut.npz")
     (named,) = gates.tables(gate, Namespace(lut=[str(tmp_path / "lut.npz")], jobs=1))
