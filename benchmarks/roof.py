@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from benchmarks.measurement import median, timed
-from prcim.bnn.kernels.positions import codes_by_limits
-from prcim.bnn.kernels.vectors import has_byte_permutations
+from prcim.bnn.kernels.codes_by_limits import codes_by_limits
+from prcim.bnn.kernels.emitter import has_byte_permutations
 
 #: AMD since Zen 3: 3; Intel since Ice Lake: 4.
 CYCLES_OF_ADDITION = 3

@@ -17,9 +17,9 @@ from prcim.bnn.kernels import prepared
 from prcim.bnn.kernels.by_position import codes_by_position
 from prcim.bnn.kernels.code_tables import TABLE, code_tables
 from prcim.bnn.kernels.columns import digests
+from prcim.bnn.kernels.emitter import has_byte_permutations
 from prcim.bnn.kernels.fused import fused_moments
 from prcim.bnn.kernels.packing import cut_windows, pack_images, pack_rows, words_for
-from prcim.bnn.kernels.vectors import has_byte_permutations
 from prcim.bnn.keys import digest
 from prcim.bnn.noise import NOISE_MODELS, LayerErrors, NoiseModel, Reads, VirtualChip
 from prcim.bnn.tables import IntegerTables

@@ -14,10 +14,10 @@ from prcim.bnn.column_layers import ColumnConv2d
 from prcim.bnn.column_sum import code_sum, majority_sum
 from prcim.bnn.kernels.columns import CODE, FLASH, MAJORITY
 from prcim.bnn.kernels.dense import take_off
+from prcim.bnn.kernels.emitter import has_byte_permutations
 from prcim.bnn.kernels.operator import column_sum
 from prcim.bnn.kernels.prepared import Layout
 from prcim.bnn.kernels.taken_off import take_off_clipped
-from prcim.bnn.kernels.vectors import has_byte_permutations
 from prcim.bnn.noise import NOISE_MODELS, LayerErrors, NoiseModel, Reads, VirtualChip
 from prcim.cells.readouts.readout import Adc, Majority
 

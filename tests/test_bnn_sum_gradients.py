@@ -18,8 +18,8 @@ from prcim.bnn.column_sum import code_sum, majority_sum
 from prcim.bnn.kernels import code_tables as code_tables_module
 from prcim.bnn.kernels import column_shares, signed_sums, sum_gradients
 from prcim.bnn.kernels.code_tables import LOOKED_UP_FROM, CodeTables, code_tables
+from prcim.bnn.kernels.emitter import has_byte_permutations
 from prcim.bnn.kernels.input_moments import input_moments
-from prcim.bnn.kernels.vectors import has_byte_permutations
 from prcim.bnn.noise import NOISE_MODELS, NoiseModel, Reads, VirtualChip
 from prcim.bnn.tables import IntegerTables
 from prcim.cells.readouts.readout import Adc

@@ -7,11 +7,13 @@ import torch
 from numpy.typing import NDArray
 
 from prcim.bnn.kernels.code_tables import TABLE, CodeTables, code_tables
+from prcim.bnn.kernels.codes_by_errors import codes_by_errors
+from prcim.bnn.kernels.codes_by_limits import codes_by_limits
 from prcim.bnn.kernels.columns import MAJORITY
+from prcim.bnn.kernels.emitter import LANES
 from prcim.bnn.kernels.packing import to_blocks
-from prcim.bnn.kernels.positions import WIDE, codes_by_errors, codes_by_limits
+from prcim.bnn.kernels.positions import WIDE
 from prcim.bnn.kernels.threads import share
-from prcim.bnn.kernels.vectors import LANES
 
 if TYPE_CHECKING:
     from prcim.bnn.kernels.prepared import Prepared

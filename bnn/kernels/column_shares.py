@@ -10,17 +10,11 @@ from numpy.typing import NDArray
 
 from prcim.bnn.kernels.columns import column_sums
 from prcim.bnn.kernels.compiled import compiled, inlined
+from prcim.bnn.kernels.drawn import drawn
+from prcim.bnn.kernels.emitter import CHANNELS, LANES, has_byte_permutations
 from prcim.bnn.kernels.packing import to_blocks
 from prcim.bnn.kernels.positions import ROOM, WIDE, counted, first_round, rounds, tile
-from prcim.bnn.kernels.vectors import (
-    CHANNELS,
-    LANES,
-    drawn,
-    has_byte_permutations,
-    loaded,
-    stored,
-    stored_pairs,
-)
+from prcim.bnn.kernels.vectors import loaded, stored, stored_pairs
 
 if TYPE_CHECKING:
     from prcim.bnn.kernels.prepared import Prepared

@@ -15,10 +15,10 @@ from torch import Tensor
 from prcim.bnn.binarize import Gradient, vote_slope
 from prcim.bnn.kernels.columns import MAJORITY
 from prcim.bnn.kernels.dense import product_gradients, take_off
+from prcim.bnn.kernels.emitter import has_byte_permutations
 from prcim.bnn.kernels.prepared import Layout, Prepared, output_shape
 from prcim.bnn.kernels.sum_gradients import sum_gradients
 from prcim.bnn.kernels.taken_off import take_off_clipped
-from prcim.bnn.kernels.vectors import has_byte_permutations
 from prcim.bnn.windows import fold, padded, patches
 
 if TYPE_CHECKING:

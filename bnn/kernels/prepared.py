@@ -20,9 +20,9 @@ from prcim.bnn.kernels.columns import (
     moments,
     read_out,
 )
+from prcim.bnn.kernels.emitter import has_byte_permutations
 from prcim.bnn.kernels.packing import cut_windows, pack_images, pack_rows, to_lanes, words_for
 from prcim.bnn.kernels.threads import share
-from prcim.bnn.kernels.vectors import has_byte_permutations
 
 Words = NDArray[np.uint64]
 #: Errors and thresholds are kept in units of 2^-6 of the partial sum.

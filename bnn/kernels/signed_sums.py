@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import models, register_model
 
-from prcim.bnn.kernels.vectors import Emitter, has_byte_permutations, intrinsic, operation
+from prcim.bnn.kernels.emitter import Emitter, has_byte_permutations, intrinsic, operation
 
 #: Sums side by side.
 WIDTH = 64

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from prcim.bnn.kernels.column_shares import SPAN, TILES, column_shares
 from prcim.bnn.kernels.compiled import compiled, inlined
+from prcim.bnn.kernels.emitter import LANES
 from prcim.bnn.kernels.places import input_places
 from prcim.bnn.kernels.signed_sums import WIDTH, add_signed, no_sums, with_value
 from prcim.bnn.kernels.threads import share
-from prcim.bnn.kernels.vectors import LANES
 
 if TYPE_CHECKING:
     from prcim.bnn.kernels.prepared import Prepared

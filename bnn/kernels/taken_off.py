@@ -13,20 +13,13 @@ from torch import Tensor
 
 from prcim.bnn.kernels.code_tables import TABLE, code_tables
 from prcim.bnn.kernels.compiled import compiled
+from prcim.bnn.kernels.drawn import drawn
+from prcim.bnn.kernels.emitter import CHANNELS, LANES
 from prcim.bnn.kernels.packing import to_blocks
 from prcim.bnn.kernels.places import input_places
 from prcim.bnn.kernels.positions import WIDE, counted, first_round, rounds, tile
 from prcim.bnn.kernels.threads import share
-from prcim.bnn.kernels.vectors import (
-    CHANNELS,
-    LANES,
-    drawn,
-    loaded,
-    looked_up,
-    one_more_above,
-    signs_taken_off,
-    stored_masks,
-)
+from prcim.bnn.kernels.vectors import loaded, looked_up, one_more_above, signs_taken_off, stored_masks
 
 if TYPE_CHECKING:
     from prcim.bnn.kernels.prepared import Prepared

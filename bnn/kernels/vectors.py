@@ -6,123 +6,35 @@ says `has_byte_permutations`. Arrays are flat, and places in them are counted in
 """
 
 import functools
-import os
-from collections.abc import Callable
 from typing import Any
 
-import llvmlite.binding
-import numba
 from llvmlite import ir
 from numba.core import types
-from numba.extending import models, register_model
 
-#: Positions and channels of a block.
-LANES, CHANNELS = 64, 8
+from prcim.bnn.kernels.emitter import (
+    BLOCK,
+    BYTE,
+    BYTES,
+    CHANNELS,
+    LANES,
+    LONG,
+    LONGS,
+    WORD,
+    Emitter,
+    intrinsic,
+    operation,
+)
+
 #: Numbers that are looked up in memory at a time.
 SCALARS = 16
 #: Side of a square of numbers that is turned over.
 _SIDE = 16
-_BYTE, _WORD, _LONG = (ir.IntType(bits) for bits in (8, 32, 64))
-_BYTES, _LONGS = ir.VectorType(_BYTE, LANES), ir.VectorType(_LONG, 8)
-_BLOCK = ir.ArrayType(_BYTES, CHANNELS)
-
-
-class Block(types.Type):
-    """64 bytes for each of eight channels, in registers."""
-
-    def __init__(self) -> None:
-        super().__init__(name="Block")
-
-
-BLOCK = Block()
-
-
-@register_model(Block)
-class _BlockModel(models.PrimitiveModel):
-    def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _BLOCK)  # type: ignore[no-untyped-call]
-
-
-@functools.cache
-def has_byte_permutations() -> bool:
-    """Whether the processor that Numba compiles for permutes bytes of two registers in one instruction."""
-    if any(os.environ.get(name) for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")):  # compiled for another one
-        return False
-    features = llvmlite.binding.get_host_cpu_features()
-    return all(features.get(name, False) for name in ("avx512f", "avx512bw", "avx512vbmi", "avx512vpopcntdq"))
-
-
-class Emitter:
-    """What an operation is written with: LLVM's builder, and arrays as its arguments have them."""
-
-    def __init__(self, context: Any, builder: Any, signature: Any, arguments: Any) -> None:
-        self.build, self.arguments = builder, arguments
-        self._context, self._types = context, signature.args
-
-    def load(self, argument: int, at: Any, kind: Any) -> Any:
-        """A vector from an array."""
-        found = self.build.load(self._pointer(argument, at, kind))
-        found.align = 1
-        return found
-
-    def store(self, argument: int, at: Any, value: Any) -> None:
-        """Writes a vector into an array."""
-        self.build.store(value, self._pointer(argument, at, value.type), align=1)
-
-    def _pointer(self, argument: int, at: Any, kind: Any) -> Any:
-        array = self._context.make_array(self._types[argument])(self._context, self.build, self.arguments[argument])
-        place = ir.Constant(_LONG, at) if isinstance(at, int) else at
-        return self.build.bitcast(self.build.gep(array.data, [place]), kind.as_pointer())
-
-    def after(self, at: Any, count: int) -> Any:
-        """A later place."""
-        return self.build.add(at, at.type(count))
-
-    def channels(self, block: Any) -> list[Any]:
-        """The vectors of a block."""
-        return [self.build.extract_value(block, c) for c in range(CHANNELS)]
-
-    def block(self, channels: list[Any]) -> Any:
-        """Vectors as a block."""
-        made = ir.Constant(_BLOCK, ir.Undefined)
-        for c, channel in enumerate(channels):
-            made = self.build.insert_value(made, channel, c)
-        return made
-
-    def every(self, value: Any) -> Any:
-        """A number of 64 bits in all lanes."""
-        one = self.build.insert_element(ir.Constant(_LONGS, ir.Undefined), value, _WORD(0))
-        return self.shuffled(one, one, [0] * 8)
-
-    def shuffled(self, a: Any, b: Any, order: list[int]) -> Any:
-        """Lanes of two vectors in a new order."""
-        return self.build.shuffle_vector(a, b, ir.Constant(ir.VectorType(_WORD, len(order)), order))
-
-    def interleaved(self, a: Any, b: Any) -> Any:
-        """First lane of both, second lane of both, ..."""
-        lanes = a.type.count
-        return self.shuffled(a, b, [place for j in range(lanes) for place in (j, lanes + j)])
-
-
-def intrinsic(function: Callable[..., Any]) -> Any:
-    """Makes an operation of compiled code of a function that says its signature and how it is written."""
-    return numba.extending.intrinsic(function)
-
-
-def operation(result: Any, given: list[Any], emit: Callable[[Emitter], Any]) -> Any:
-    """Signature and code of an operation; without a result it only writes."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        found = emit(Emitter(context, builder, signature, arguments))
-        return context.get_dummy_value() if result is types.void else found
-
-    return result(*given), generate
 
 
 @intrinsic
 def zeros(typing: Any) -> Any:
     """Zero in all bytes."""
-    return operation(BLOCK, [], lambda to: to.block([ir.Constant(_BYTES, [0] * LANES)] * CHANNELS))
+    return operation(BLOCK, [], lambda to: to.block([ir.Constant(BYTES, [0] * LANES)] * CHANNELS))
 
 
 @intrinsic
@@ -130,7 +42,7 @@ def loaded(typing: Any, array: Any, at: Any) -> Any:
     """Bytes of an array."""
 
     def emit(to: Emitter) -> Any:
-        return to.block([to.load(0, to.after(to.arguments[1], LANES * c), _BYTES) for c in range(CHANNELS)])
+        return to.block([to.load(0, to.after(to.arguments[1], LANES * c), BYTES) for c in range(CHANNELS)])
 
     return operation(BLOCK, [array, types.intp], emit)
 
@@ -153,7 +65,7 @@ def added(typing: Any, array: Any, at: Any, values: Any) -> Any:
     def emit(to: Emitter) -> None:
         for c, value in enumerate(to.channels(to.arguments[2])):
             place = to.after(to.arguments[1], LANES * c)
-            to.store(0, place, to.build.add(to.load(0, place, _BYTES), value))
+            to.store(0, place, to.build.add(to.load(0, place, BYTES), value))
 
     return operation(types.void, [array, types.intp, BLOCK], emit)
 
@@ -173,22 +85,22 @@ def differences(typing: Any, sums: Any, words: Any, at: Any, others: Any, first:
     """
 
     def emit(to: Emitter) -> Any:
-        kind = ir.FunctionType(_LONGS, [_LONGS])
+        kind = ir.FunctionType(LONGS, [LONGS])
         count = to.build.module.declare_intrinsic("llvm.ctpop.v8i64", fnty=kind)
         there = [
-            [to.load(1, to.after(to.arguments[2], LANES * v + 8 * j), _LONGS) for j in range(8)]
+            [to.load(1, to.after(to.arguments[2], LANES * v + 8 * j), LONGS) for j in range(8)]
             for v in range(len(together))
         ]
         place, found = to.arguments[4], []
         for before in to.channels(to.arguments[0]):
-            same = [to.every(to.load(3, to.after(place, v), _LONG)) for v in range(len(together))]
-            side_by_side = ir.Constant(_LONGS, [0] * 8)
+            same = [to.every(to.load(3, to.after(place, v), LONG)) for v in range(len(together))]
+            side_by_side = ir.Constant(LONGS, [0] * 8)
             for j in range(8):
                 ones = [to.build.call(count, [to.build.xor(there[v][j], same[v])]) for v in range(len(together))]
                 total = functools.reduce(to.build.add, ones)
-                shifted = to.build.shl(total, ir.Constant(_LONGS, [8 * j] * 8))
+                shifted = to.build.shl(total, ir.Constant(LONGS, [8 * j] * 8))
                 side_by_side = to.build.or_(side_by_side, shifted)
-            found.append(to.build.add(before, to.build.bitcast(side_by_side, _BYTES)))
+            found.append(to.build.add(before, to.build.bitcast(side_by_side, BYTES)))
             place = to.build.add(place, to.arguments[5])
         return to.block(found)
 
@@ -209,19 +121,19 @@ def looked_up(typing: Any, tables: Any, offset: Any, places: Any, first: Any, in
 
     def emit(to: Emitter) -> Any:
         permute = to.build.module.declare_intrinsic(
-            "llvm.x86.avx512.vpermi2var.qi.512", fnty=ir.FunctionType(_BYTES, [_BYTES] * 3)
+            "llvm.x86.avx512.vpermi2var.qi.512", fnty=ir.FunctionType(BYTES, [BYTES] * 3)
         )
         begin = to.arguments[1]
         found: list[Any] = []
         table: list[Any] = []
         for c, channel in enumerate(to.channels(to.arguments[4])):
             if not isinstance(places, types.NoneType):
-                begin = to.build.add(to.arguments[1], to.load(2, to.after(to.arguments[3], c), _LONG))
+                begin = to.build.add(to.arguments[1], to.load(2, to.after(to.arguments[3], c), LONG))
             if not table or not isinstance(places, types.NoneType):
-                table = [to.load(0, to.after(begin, LANES * j), _BYTES) for j in range(len(parts))]
+                table = [to.load(0, to.after(begin, LANES * j), BYTES) for j in range(len(parts))]
             entries = [to.build.call(permute, [table[j], channel, table[j + 1]]) for j in range(0, len(parts), 2)]
             if len(parts) == 4:
-                top = to.build.icmp_signed("<", channel, ir.Constant(_BYTES, [0] * LANES))
+                top = to.build.icmp_signed("<", channel, ir.Constant(BYTES, [0] * LANES))
                 entries = [to.build.select(top, entries[1], entries[0])]
             found.append(entries[0])
         return to.block(found)
@@ -234,11 +146,11 @@ def any_from_128(typing: Any, values: Any) -> Any:
     """Whether any byte is 128 or more."""
 
     def emit(to: Emitter) -> Any:
-        together = ir.Constant(_BYTES, [0] * LANES)
+        together = ir.Constant(BYTES, [0] * LANES)
         for value in to.channels(to.arguments[0]):
             together = to.build.or_(together, value)
-        top = to.build.icmp_signed("<", together, ir.Constant(_BYTES, [0] * LANES))
-        return to.build.icmp_unsigned("!=", to.build.bitcast(top, _LONG), ir.Constant(_LONG, 0))
+        top = to.build.icmp_signed("<", together, ir.Constant(BYTES, [0] * LANES))
+        return to.build.icmp_unsigned("!=", to.build.bitcast(top, LONG), ir.Constant(LONG, 0))
 
     return operation(types.boolean, [BLOCK], emit)
 
@@ -251,7 +163,7 @@ def one_more_above(typing: Any, sums: Any, values: Any, limits: Any) -> Any:
         found = []
         for before, value, limit in zip(*(to.channels(block) for block in to.arguments), strict=True):
             above = to.build.icmp_unsigned(">", value, limit)
-            found.append(to.build.sub(before, to.build.sext(above, _BYTES)))
+            found.append(to.build.sub(before, to.build.sext(above, BYTES)))
         return to.block(found)
 
     return operation(BLOCK, [BLOCK, BLOCK, BLOCK], emit)
@@ -262,9 +174,9 @@ def stored_masks(typing: Any, array: Any, codes: Any) -> Any:
     """Writes for each channel a word with a bit for each position, one where a byte is not 1."""
 
     def emit(to: Emitter) -> None:
-        one = ir.Constant(_BYTES, [1] * LANES)
+        one = ir.Constant(BYTES, [1] * LANES)
         for c, code in enumerate(to.channels(to.arguments[1])):
-            to.store(0, c, to.build.bitcast(to.build.icmp_unsigned("!=", code, one), _LONG))
+            to.store(0, c, to.build.bitcast(to.build.icmp_unsigned("!=", code, one), LONG))
 
     return operation(types.void, [array, BLOCK], emit)
 
@@ -287,8 +199,8 @@ def looked_up_in_memory(typing: Any, array: Any, table: Any, pairs: Any, at: Any
     def emit(to: Emitter) -> None:
         for k in range(SCALARS):
             place = to.after(to.arguments[3], k)
-            index = to.build.zext(to.load(2, place, ir.IntType(16)), _LONG)
-            to.store(0, place, to.load(1, index, _BYTE))
+            index = to.build.zext(to.load(2, place, ir.IntType(16)), LONG)
+            to.store(0, place, to.load(1, index, BYTE))
 
     return operation(types.void, [array, table, pairs, types.intp], emit)
 
@@ -307,7 +219,7 @@ def turned_over(typing: Any, array: Any, at: Any, step: Any, sums: Any, first: A
         floats = ir.VectorType(ir.FloatType(), _SIDE)
         numbers = []
         for k in range(3):
-            one = to.build.insert_element(ir.Constant(floats, ir.Undefined), to.load(5, k, ir.FloatType()), _WORD(0))
+            one = to.build.insert_element(ir.Constant(floats, ir.Undefined), to.load(5, k, ir.FloatType()), WORD(0))
             numbers.append(to.shuffled(one, one, [0] * _SIDE))
         rows = []
         for c in range(_SIDE):
@@ -333,7 +245,7 @@ def signs_taken_off(typing: Any, array: Any, at: Any, word: Any, value: Any) -> 
 
     def emit(to: Emitter) -> None:
         floats = ir.VectorType(ir.FloatType(), LANES)
-        one = to.build.insert_element(ir.Constant(floats, ir.Undefined), to.arguments[3], _WORD(0))
+        one = to.build.insert_element(ir.Constant(floats, ir.Undefined), to.arguments[3], WORD(0))
         plus = to.shuffled(one, one, [0] * LANES)
         zero = ir.Constant(floats, [0.0] * LANES)
         mask = to.build.bitcast(to.arguments[2], ir.VectorType(ir.IntType(1), LANES))
@@ -342,78 +254,3 @@ def signs_taken_off(typing: Any, array: Any, at: Any, word: Any, value: Any) -> 
         to.store(0, to.arguments[1], to.build.fsub(before, value))
 
     return operation(types.void, [array, types.intp, types.uint64, types.float32], emit)
-
-
-@intrinsic
-def drawn(typing: Any, draws: Any, counters: Any, c0: Any, c3: Any, keys: Any) -> Any:
-    """Writes the sixteen draws of Philox at 64 positions, 64 of a channel after those of the one before.
-
-    Args:
-        draws: room for them.
-        counters: of each position, what the first round makes of words 1 and 2 of its counter: the high half of
-            0xCD9E8D57 times word 2, xor word 1; and then the low halves of all.
-        c0, c3: words 0 and 3.
-        keys: of the rounds, two each.
-    """
-
-    def emit(to: Emitter) -> None:
-        _, _, first, read, _ = to.arguments
-        key = [to.load(4, k, _LONG) for k in range(2 * 7)]
-        quarters = []
-        for start in (0, 32):
-            # Four vectors side by side: a round waits for the one before it, other vectors do not.
-            p0 = _product(to, first, 0xD2511F53)
-            states = [
-                (
-                    to.build.xor(to.load(1, start + 8 * v, _LONGS), to.every(key[0])),
-                    to.load(1, LANES + start + 8 * v, _LONGS),
-                    _mixed(to, p0, read, key[1]),
-                    p0,
-                )
-                for v in range(4)
-            ]
-            for turn in range(1, 7):
-                products = [(_product(to, a, 0xD2511F53), _product(to, c, 0xCD9E8D57)) for a, _, c, _ in states]
-                k0, k1 = key[2 * turn : 2 * turn + 2]
-                states = [
-                    (_mixed(to, p1, b, k0), p1, _mixed(to, p0, d, k1), p0)
-                    for (_, b, _, d), (p0, p1) in zip(states, products, strict=True)
-                ]
-            quarters.append([_four_bytes(to, [state[w] for state in states]) for w in range(4)])
-        for w, (low, high) in enumerate(zip(*quarters, strict=True)):
-            for byte in range(4):
-                order = [byte % 2 * 32 + other * 64 + k for other in (0, 1) for k in range(32)]
-                place = LANES * (4 * w + byte)
-                to.store(0, place, to.shuffled(low[byte // 2], high[byte // 2], order))
-
-    return operation(types.void, [draws, counters, types.uint64, types.uint64, keys], emit)
-
-
-def _wide(value: Any) -> bool:
-    return isinstance(value.type, ir.VectorType)
-
-
-def _same(value: Any, number: int) -> Any:
-    return ir.Constant(value.type, [number] * 8 if _wide(value) else number)
-
-
-def _product(to: Emitter, value: Any, factor: int) -> Any:
-    """The low 32 bits times a factor; what is the same at all positions stays one number."""
-    return to.build.mul(to.build.and_(value, _same(value, 0xFFFFFFFF)), _same(value, factor))
-
-
-def _mixed(to: Emitter, product: Any, other: Any, key: Any) -> Any:
-    """High half of a product, xor the two others."""
-    values = [to.build.lshr(product, _same(product, 32)), other, key]
-    if any(map(_wide, values)):
-        values = [value if _wide(value) else to.every(value) for value in values]
-    return to.build.xor(to.build.xor(*values[:2]), values[2])
-
-
-def _four_bytes(to: Emitter, words: list[Any]) -> list[Any]:
-    """From 32 words: bytes 0 and then bytes 1 of all, bytes 2 and then bytes 3."""
-    bytes_ = [to.build.bitcast(word, _BYTES) for word in words]
-    each = [8 * lane + byte for byte in range(4) for lane in range(16)]
-    halves = [to.shuffled(bytes_[v], bytes_[v + 1], each) for v in (0, 2)]
-    order = [16 * byte + 64 * other + k for byte in (0, 1) for other in (0, 1) for k in range(16)]
-    return [to.shuffled(halves[0], halves[1], [place + shift for place in order]) for shift in (0, 32)]
