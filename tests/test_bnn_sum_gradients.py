@@ -209,3 +209,15 @@ def test_half_of_many_codes_come_from_memory(n: int, model: NoiseModel) -> None:
     if has_byte_permutations():
         assert seen[0].cuts > LOOKED_UP_FROM
         assert len(seen[0].by_draw) == 256 * (n + 1)
+
+
+@pytest.mark.skipif(not has_byte_permutations(), reason="this processor has no permutations of bytes (AVX-512 VBMI)")
+@pytest.mark.parametrize(("share", "by_columns"), [(0.2, True), (1.0, False)])
+def test_codes_with_few_gradients_go_by_these(share: float, by_columns: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prcim.bnn.kernels.operator.DENSE_FROM", 0)
+    x, weight, adc = signs(0, 5, 64, 7, 9), signs(1, 40, 64, 3, 3), Adc(bits=3, step=2)
+    how = {"share": share, "readout": adc}
+    with patch("prcim.bnn.kernels.operator.sum_gradients", side_effect=sum_gradients.sum_gradients) as used:
+        found = gradients(x, weight, 9, TABLES[64], "iid", **how)  # type: ignore[arg-type]
+    assert used.called == by_columns
+    alike(found, gradients(x, weight, 9, TABLES[64], "iid", fused=False, **how))  # type: ignore[arg-type]

@@ -30,6 +30,8 @@ AT_ONCE = 1 << 24
 DENSE_FROM = 1 << 20
 #: The share of sums beyond a converter's range, 1 in so many, up to which they are taken off one by one.
 CLIPPED_SHARE = 256
+#: The share of outputs with a gradient below which their gradients go one by one.
+SPARSE_SHARE = 0.4
 _UNIT = 64
 
 
@@ -62,7 +64,7 @@ def column_sum_gradients(
     made = prepared(x, weight, threshold, fresh, residual, curves, column, offsets, images, known)
     arriving = (grad if grad.dim() == 2 else grad.permute(0, 2, 3, 1)).reshape(-1, len(weight)).float().contiguous()
     count = len(arriving) * len(weight) * known.groups
-    if known.mode != MAJORITY and count > DENSE_FROM:
+    if known.mode != MAJORITY and count > DENSE_FROM and not _sparse(made, arriving):
         grads = _of_product(made, grad.to(x.dtype), arriving, x, weight, known)
         if grads is not None:
             return (*grads, torch.zeros_like(threshold))
@@ -95,6 +97,12 @@ def column_sum_gradients(
     else:
         grad_weight = grad_columns.reshape(weight.shape)
     return _inner(grad_x, edge), grad_weight.to(weight.dtype), grad_threshold
+
+
+def _sparse(made: "Prepared | TritonColumns", arriving: Tensor) -> bool:
+    """Whether so few outputs have a gradient, as behind a pool, that it is faster to go by these than by a product."""
+    few = int(torch.count_nonzero(arriving)) < SPARSE_SHARE * arriving.numel()
+    return few and isinstance(made, Prepared) and has_byte_permutations()
 
 
 def _of_product(
