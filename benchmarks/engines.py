@@ -113,7 +113,7 @@ class _Bench:
         """One read of a drawn column, in a deck and a process of its own."""
         plan, column, read = self.plan, self.engine.column, self.engine.read
         draw = column.draw(plan.make_mismatch(), (plan.seed, Stream.COLUMN, index))
-        inputs, _ = input_patterns(draw.weights[: plan.n_used], plan, index)
+        inputs, _ = input_patterns(draw.weights[: plan.n_used], plan, index, range(plan.sampling.patterns))
         # Sums a golden section apart, so that however few there are they cover the range.
         one = inputs[[int(plan.sampling.sums * ((0.5 + 0.618034 * index) % 1))]]
         shots = read.result(column, draw, one, run_twice(self.ngspice, read.deck(column, draw, one), TIMEOUT_S))

@@ -29,8 +29,8 @@ NOISE_SOURCES = {
     "charge": "line and select transistors: kT/C; comparator: assumption",
 }
 
-#: Columns whose voltages become errors at a time.
-COLUMNS_AT_ONCE = 1024
+#: Columns whose voltages become errors at a time, and reads that are put in their places.
+COLUMNS_AT_ONCE, READS_AT_ONCE = 1024, 2**20
 #: Most errors of a sum that are combined one by one with dies and noise.
 ERRORS_MAX = 512
 
@@ -46,7 +46,8 @@ def build_luts(
         plan_id: identity of the plan.
         engines: those that simulated it, one for each of the plan's conditions.
         samples: for each of the plan's conditions kind -> rows, as `read_samples` returns them. They are asked for one
-            after the other, each when the one before is gone: of all together memory would not do.
+            after the other, each when the one before is gone: of all together memory would not do. The rows of columns
+            are taken out, to be gone as soon as nothing needs them.
         simulator: name and version, for the provenance.
 
     Raises:
@@ -71,7 +72,7 @@ def _build(
 ) -> tuple[ErrorLUT, Dies]:
     plan = engine.plan
     mac = 2.0 * np.array(plan.n_on) - plan.n_used
-    shots = samples["columns"]
+    shots = samples.pop("columns")
     v_bl_v, good = _cube(shots, plan, mac)
     curve = TransferCurve(mac=mac, v_bl_v=v_bl_v.mean(axis=(0, 1)))
     if curve.step_ratio < STEP_RATIO_MIN:
@@ -79,15 +80,14 @@ def _build(
             f"the smallest step of the transfer curve is {curve.step_ratio:.2f} of the largest (limit"
             f" {STEP_RATIO_MIN}); lower swing_v"
         )
+    energy_j, energy_sd_j = energies_j(shots, mac)
+    agreed = _agreement(samples, shots, plan, curve)
+    del shots
     err = np.empty_like(v_bl_v)
     for first in range(0, len(err), COLUMNS_AT_ONCE):
         some = slice(first, first + COLUMNS_AT_ONCE)
         err[some] = curve.mac_at(v_bl_v[some]) - mac
     parts = variance_components(err)
-    patterns = plan.sampling.patterns
-    # The mean over P patterns takes a share of 1/P of the residual variance with it.
-    residual = (err - err.mean(axis=1, keepdims=True)) * np.sqrt(patterns / (patterns - 1))
-    energy_j, energy_sd_j = energies_j(shots, mac)
     line_v = noise_v(samples["reads"], mac)
     read_sigma = np.hypot(line_v, plan.read.comparator_noise_v) / curve.slope_v
     dies = die_curves(samples["chips"], plan, v_bl_v, curve, nominal)
@@ -103,7 +103,7 @@ def _build(
         "plan": plan.model_dump(exclude={"technology": {"models"}}),
         "models_sha256": column.technology.library.sha256,
         "engine": plan.engine,
-        "agreement": _agreement(samples, plan, curve),
+        "agreement": agreed,
         "held": engine.held.meta,
         "simulator": simulator,
         "readout": "none",
@@ -131,13 +131,13 @@ def _build(
         transfer_v=curve.v_bl_v,
         slope_v=curve.slope_v,
         bank=shrunken_means(err, parts),
-        residual_q=_quantiles(residual.reshape(-1, len(mac))),
-        total_q=_total_quantiles(err.reshape(-1, len(mac)), read_sigma, dies),
+        residual_q=_residual_quantiles(err),
+        total_q=_total_quantiles(err, read_sigma, dies),
         read_sigma=read_sigma,
         chip_curves=dies.curves,
         chip_volt_gain=dies.volt_gain,
         chip_cell_gain=dies.cell_gain,
-        cell_q=_quantiles((cell / cell.mean() - 1)[:, None])[0],
+        cell_q=_quantiles(cell / cell.mean() - 1),
         energy_j=energy_j,
         energy_sd_j=energy_sd_j,
         noise_line_v=line_v,
@@ -152,7 +152,9 @@ def _build(
     return lut, dies
 
 
-def _agreement(samples: dict[str, pd.DataFrame], plan: Plan, curve: TransferCurve) -> dict[str, Any]:
+def _agreement(
+    samples: dict[str, pd.DataFrame], shots: pd.DataFrame, plan: Plan, curve: TransferCurve
+) -> dict[str, Any]:
     """How far composed columns are from ngspice's; the column engine has nothing to be held against.
 
     Raises:
@@ -160,7 +162,7 @@ def _agreement(samples: dict[str, pd.DataFrame], plan: Plan, curve: TransferCurv
     """
     if plan.engine == "column":
         return agreement(np.empty((0, 2, len(curve.mac)))).as_json()
-    found = compared(samples["checks"], samples["columns"], curve)
+    found = compared(samples["checks"], shots, curve)
     if not found.good:
         raise RunError(
             f"composed columns differ from ngspice's by {found.rms_mac:.3f} rms and {found.max_mac:.2f} at most in S"
@@ -178,39 +180,50 @@ def _cube(shots: pd.DataFrame, plan: Plan, mac: Floats) -> tuple[Floats, NDArray
     layout stays balanced; the table counts them.
     """
     shape = (plan.sampling.columns, plan.sampling.patterns, len(mac))
-    place = np.searchsorted(mac, shots["mac"].to_numpy())
-    place = np.ravel_multi_index((shots["column"].to_numpy(), shots["pattern"].to_numpy(), place), shape)
     v_bl_v, good = np.full(shape, np.nan), np.zeros(shape, dtype=np.bool_)
-    v_bl_v.ravel()[place] = shots["v_bl_v"].to_numpy()
-    good.ravel()[place] = (shots["status"] == "ok").to_numpy()
-    v_bl_v[~good] = np.nan
-    if not good.all():
-        if not good.any(axis=(0, 1)).all():
+    for first in range(0, len(shots), READS_AT_ONCE):
+        some = shots.iloc[first : first + READS_AT_ONCE]
+        at = (some["column"].to_numpy(), some["pattern"].to_numpy(), np.searchsorted(mac, some["mac"].to_numpy()))
+        v_bl_v[at] = some["v_bl_v"].to_numpy()
+        good[at] = (some["status"] == "ok").to_numpy()
+    for place in np.flatnonzero(~good.all(axis=(0, 1))):
+        # Both are changed in place.
+        its_v, fine = v_bl_v[:, :, place], good[:, :, place]
+        its_v[~fine] = np.nan
+        if not fine.any():
             raise RunError("at some sum every shot failed; see the status in samples/columns-*.parquet")
-        with np.errstate(invalid="ignore"):
-            count = good.sum(axis=1, keepdims=True)
-            own = np.where(count > 0, np.nansum(v_bl_v, axis=1, keepdims=True) / np.maximum(count, 1), np.nan)
-        everybody = np.nanmean(v_bl_v, axis=(0, 1))
-        v_bl_v = np.where(good, v_bl_v, np.where(np.isnan(own), everybody, own))
+        count = fine.sum(axis=1, keepdims=True)
+        own = np.where(count > 0, np.nansum(its_v, axis=1, keepdims=True) / np.maximum(count, 1), np.nanmean(its_v))
+        its_v[:] = np.where(fine, its_v, own)
     return v_bl_v, good
 
 
 def _quantiles(values: Floats) -> Floats:
-    """Quantiles at (i + 1/2) / 256 of each column of `values`, shape (columns, 256)."""
-    levels = (np.arange(QUANTILES) + 0.5) / QUANTILES
-    return np.quantile(values, levels, axis=0, method="hazen").T
+    """Quantiles at (i + 1/2) / 256, shape (256,)."""
+    return np.quantile(values, (np.arange(QUANTILES) + 0.5) / QUANTILES, method="hazen")
+
+
+def _residual_quantiles(err: Floats) -> Floats:
+    """Quantiles of what patterns add to the errors of a column, shape (M, 256)."""
+    # The mean over P patterns takes a share of 1/P of the residual variance with it.
+    patterns = err.shape[1]
+    scale = np.sqrt(patterns / (patterns - 1))
+    means = err.mean(axis=1, keepdims=True)
+    # Sum by sum: of all together there are millions.
+    return np.array([_quantiles((err[:, :, k] - means[:, :, k]) * scale) for k in range(err.shape[2])])
 
 
 def _total_quantiles(err: Floats, read_sigma: Floats, dies: Dies) -> Floats:
     """Quantiles of a read of any column on any die: its error, the die's, and normal read noise in 16 steps."""
-    if len(err) > ERRORS_MAX:
-        # As many quantiles stand for them: with every die and every step of noise there would be too many.
-        err = np.quantile(err, (np.arange(ERRORS_MAX) + 0.5) / ERRORS_MAX, axis=0, method="hazen")
     noise = norm.ppf((np.arange(16) + 0.5) / 16)
     noise /= noise.std()
     rows = []
-    for k in range(err.shape[1]):
-        cells = err[:, k, None, None] * dies.cell_gain[:, None]
+    for k in range(err.shape[2]):
+        its = err[:, :, k].ravel()
+        if len(its) > ERRORS_MAX:
+            # As many quantiles stand for them: with every die and every step of noise there would be too many.
+            its = np.quantile(its, (np.arange(ERRORS_MAX) + 0.5) / ERRORS_MAX, method="hazen")
+        cells = its[:, None, None] * dies.cell_gain[:, None]
         spread = cells + dies.curves[:, k, None] + noise * read_sigma[k] / dies.volt_gain[:, None]
-        rows.append(_quantiles(spread.reshape(-1, 1))[0])
+        rows.append(_quantiles(spread))
     return np.array(rows)

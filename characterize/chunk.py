@@ -12,6 +12,8 @@ SIZES: dict[Kind, int] = {"reads": 1, "cells": 128, "chips": 6, "checks": 4, "co
 SIZES_IN_TIME: dict[Kind, int] = {**SIZES, "chips": 1, "checks": 1, "columns": 1}
 #: Columns that are composed, in a chunk: a second of work, and 5 MB of rows at 65 sums and 8 patterns.
 COMPOSED_COLUMNS = 64
+#: Reads in a chunk of columns, unless a single column has more: 20 MB of rows.
+READS = 2**17
 #: Sums at which dies are simulated beside composed columns.
 DIE_SUMS, DIE_SUMS_IN_TIME = 9, 5
 #: Sums at which each checked column is read.
@@ -79,6 +81,7 @@ def chunks(plan: Plan) -> list[Chunk]:
     sizes = dict(SIZES if plan.read.mode == "steady" else SIZES_IN_TIME)
     if plan.engine == "composed":
         sizes["columns"] = COMPOSED_COLUMNS
+    sizes["columns"] = max(1, min(sizes["columns"], READS // (plan.sampling.sums * plan.sampling.patterns)))
     return [
         Chunk(kind=kind, first=first, last=min(first + sizes[kind], count), point=point)
         for point in range(len(plan.conditions))

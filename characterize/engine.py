@@ -105,7 +105,7 @@ class Engine:
         plan = self.plan
         for index in range(chunk.first, chunk.last):
             draw = self.column.draw(plan.make_mismatch(), (plan.seed, Stream.COLUMN, index))
-            inputs, n_on = input_patterns(draw.weights[: plan.n_used], plan, index)
+            inputs, n_on = input_patterns(draw.weights[: plan.n_used], plan, index, range(plan.sampling.patterns))
             pattern = np.arange(len(inputs)) // plan.sampling.sums
             yield from self._rows(draw, inputs, n_on, pattern, chip=-1, column_index=index)
 
@@ -115,11 +115,10 @@ class Engine:
         brief = replace(self, read=self.read.brief)
         for index in checked_columns(plan)[chunk.first : chunk.last]:
             draw = self.column.draw(plan.make_mismatch(), (plan.seed, Stream.COLUMN, index))
-            inputs, n_on = input_patterns(draw.weights[: plan.n_used], plan, index)
             number = index % plan.sampling.patterns
+            inputs, n_on = input_patterns(draw.weights[: plan.n_used], plan, index, [number])
             # Odd patterns run from the largest sum down.
-            chosen = [k if number % 2 == 0 else plan.sampling.sums - 1 - k for k in sums]
-            some = [number * plan.sampling.sums + k for k in chosen]
+            some = [k if number % 2 == 0 else plan.sampling.sums - 1 - k for k in sums]
             pattern = np.full(len(some), number)
             for row in brief._rows(draw, inputs[some], n_on[some], pattern, chip=-1, column_index=index):
                 del row["energy_j"]

@@ -95,7 +95,7 @@ def compare_held(plan: Plan, column: Column, read: Read, run: Run) -> Held:
 
 def _inputs(plan: Plan, draw: ColumnDraw, index: int) -> NDArray[np.int8]:
     """Inputs of one column, each column's at other sums."""
-    inputs, _ = input_patterns(draw.weights[: plan.n_used], plan, index)
+    inputs, _ = input_patterns(draw.weights[: plan.n_used], plan, index, [0])
     share = (np.arange(READS) + (index + 1) / COLUMNS) / READS
     return np.asarray(inputs[np.unique(np.round(share * (plan.sampling.sums - 1)).astype(int))])
 

@@ -43,8 +43,10 @@ from prcim.spice.library import read_library
 DECK_VERSION = 3
 #: Goes up whenever draws or the arithmetic of the table change.
 TABLE_VERSION = 5
-#: Reads of columns that a plan may have.
-SHOTS_MAX = 20_000_000
+#: Reads of columns that each of a plan's conditions may have, and reads of one column.
+SHOTS_MAX, COLUMN_SHOTS_MAX = 20_000_000, 2**17
+#: Numbers that the tables of all conditions may hold.
+NUMBERS_MAX = 20_000_000
 #: Corner, supply, V, and temperature, degrees Celsius, at which fixed thresholds are found.
 NOMINAL = ("tt", 1.1, 27.0)
 #: Corner, supply, V, temperature, degrees Celsius.
@@ -96,12 +98,7 @@ class Plan(Section):
             raise ValueError(f"column.n_used is {self.n_used}; it must lie in 1..rows, and rows is {self.column.rows}")
         if self.sampling.sums > self.n_used + 1:
             raise ValueError(f"sampling.sums is {self.sampling.sums}; {self.n_used} inputs have {self.n_used + 1} sums")
-        shots = self.sampling.columns * self.sampling.patterns * self.sampling.sums
-        if shots > SHOTS_MAX:
-            raise ValueError(
-                f"sampling asks for {shots:,} reads of columns; a table is made from at most {SHOTS_MAX:,}, which take"
-                " about 2 GB of memory. Fewer patterns lose least"
-            )
+        self._fits_memory()
         if self.read.swing_v >= self.technology.vdd_v:
             raise ValueError(
                 f"read.swing_v is {self.read.swing_v} V; it must be below vdd_v, {self.technology.vdd_v} V"
@@ -123,6 +120,28 @@ class Plan(Section):
         if self.read.mode != "pulsed":
             self.make_read()
         return self
+
+    def _fits_memory(self) -> None:
+        """What takes about 2 GiB of memory is the most: a run that is killed at its end after days would be worse."""
+        own = self.sampling
+        each = own.patterns * own.sums
+        if each > COLUMN_SHOTS_MAX:
+            raise ValueError(
+                f"sampling asks for {own.patterns:,} patterns at {own.sums} sums; a column has at most"
+                f" {COLUMN_SHOTS_MAX:,} reads. More columns say more than more patterns"
+            )
+        if own.columns * each > SHOTS_MAX:
+            raise ValueError(
+                f"sampling asks for {own.columns * each:,} reads of columns; a table is made from at most"
+                f" {SHOTS_MAX:,}, for which 2 GiB of memory do. Fewer patterns lose least"
+            )
+        points = len(self.conditions)
+        numbers = points * own.sums * (own.columns + own.chips)
+        if numbers > NUMBERS_MAX:
+            raise ValueError(
+                f"the tables of {points} conditions would hold {numbers:,} numbers; at most {NUMBERS_MAX:,} go into a"
+                " file. Take fewer columns, or name some of the conditions in a plan of their own"
+            )
 
     @property
     def conditions(self) -> tuple[Conditions, ...]:

@@ -5,10 +5,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any, final
 
@@ -95,10 +96,12 @@ def run_plan(
         work = chunks(plan)
         solve = partial(_solve, ngspice, timeout_s)
         at = engines(plan, identity, ngspice, lambda decks: executor.map(solve, decks), timeout_s=timeout_s)
-        makers = [Maker(engine=engine) for engine in at]
-        if plan.engine == "composed":
-            makers = [maker.composing(lambda decks: executor.map(solve, decks)) for maker in makers]
-        resumed = _simulate_missing(makers, folder, work, executor, workers, progress)
+
+        def maker(point: int) -> Maker:
+            own = Maker(engine=at[point])
+            return own.composing(lambda decks: executor.map(solve, decks)) if plan.engine == "composed" else own
+
+        resumed = _simulate_missing(plan, identity, maker, folder, work, executor, workers, progress)
         failed = []
 
         def read(point: int) -> dict[str, pd.DataFrame]:
@@ -180,17 +183,31 @@ def _solve(ngspice: Ngspice, timeout_s: float, deck: Deck) -> Outcome:
     return run_twice(ngspice, deck, timeout_s)
 
 
+def _made(missing: list[Chunk], maker: Callable[[int], Maker]) -> Iterator[tuple[Chunk, Maker]]:
+    """Each chunk and its maker, of which there is one at a time."""
+    for point, some in groupby(missing, lambda chunk: chunk.point):
+        its = maker(point)
+        for chunk in some:
+            yield chunk, its
+
+
 def _simulate_missing(
-    makers: list[Maker], folder: Path, work: list[Chunk], executor: Executor, workers: int, progress: Progress
+    plan: Plan,
+    identity: str,
+    maker: Callable[[int], Maker],
+    folder: Path,
+    work: list[Chunk],
+    executor: Executor,
+    workers: int,
+    progress: Progress,
 ) -> int:
     """Simulates the chunks that have no file; returns the number of shots that had one."""
-    plan = makers[0].engine.plan
     total = sum(chunk.shots(plan) for chunk in work)
     weights = {chunk: weight(chunk, plan) for chunk in work}
     resumed = done = failures = 0
     missing = []
     for chunk in work:
-        rows = read_chunk(folder, chunk, plan_id=makers[0].engine.plan_id)
+        rows = read_chunk(folder, chunk, plan_id=identity)
         if rows is None:
             missing.append(chunk)
         else:
@@ -200,10 +217,10 @@ def _simulate_missing(
     _check_failures(failures, total, plan, folder)
     progress(done, sum(weights.values()))
     pending: dict[Future[pd.DataFrame], Chunk] = {}
-    queue = iter(missing)
+    queue = _made(missing, maker)
     while True:
-        for chunk in queue:
-            pending[executor.submit(makers[chunk.point].make, chunk)] = chunk
+        for chunk, its in queue:
+            pending[executor.submit(its.make, chunk)] = chunk
             # Two a worker: none waits, and little is queued when something goes wrong.
             if len(pending) >= 2 * workers:
                 break

@@ -114,7 +114,7 @@ class SamplingPlan(Section):
     sums: Annotated[int, Field(ge=3)] = 17
     columns: Annotated[int, Field(ge=4)] = 128
     patterns: Annotated[int, Field(ge=2)] = 4
-    chips: Annotated[int, Field(ge=2)] = 160
-    cells: Annotated[int, Field(ge=16)] = 512
-    checks: Annotated[int, Field(ge=10)] = 200
+    chips: Annotated[int, Field(ge=2, le=1024)] = 160
+    cells: Annotated[int, Field(ge=16, le=100_000)] = 512
+    checks: Annotated[int, Field(ge=10, le=20_000)] = 200
     failures_max: Annotated[float, Field(ge=0, le=1)] = 0.001

@@ -117,7 +117,7 @@ def build(samples: dict[str, pd.DataFrame], plan: Plan = PLAN) -> ErrorLUT:
     nobody = Ngspice(path="none", version="0")
     cost = ReadCost(n_on=(0,), beyond_j=(0.0,), reference_j=1e-15, decision_j=2e-15)
     engine = Engine(plan=plan, plan_id="f" * 64, ngspice=nobody, column=column, read=read, cost=cost)
-    (lut,) = build_luts("f" * 64, [engine], [samples], "made up")
+    (lut,) = build_luts("f" * 64, [engine], [dict(samples)], "made up")
     return lut
 
 

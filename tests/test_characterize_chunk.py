@@ -13,6 +13,7 @@ from prcim.characterize.patterns import input_patterns
 from prcim.characterize.plan import named_plan
 
 PLAN = named_plan("8t-64-quick")
+EVERY = range(PLAN.sampling.patterns)
 CHEAP = settings(derandomize=True, deadline=None)
 
 
@@ -85,7 +86,7 @@ def weights(count: int = 64) -> np.ndarray[tuple[int], np.dtype[np.int8]]:
 def test_just_k_rows_conduct(setting: str) -> None:
     plan = PLAN.changed([setting])
     w = weights(plan.n_used)
-    inputs, n_on = input_patterns(w, plan, 3)
+    inputs, n_on = input_patterns(w, plan, 3, range(plan.sampling.patterns))
     assert inputs.dtype == np.int8
     assert inputs.shape == (plan.sampling.patterns * plan.sampling.sums, plan.n_used)
     assert set(np.unique(inputs)) == {-1, 1}
@@ -98,14 +99,14 @@ def test_just_k_rows_conduct(setting: str) -> None:
 
 def test_patterns_are_keyed_by_column_and_number() -> None:
     w = weights()
-    first, _ = input_patterns(w, PLAN, 3)
-    np.testing.assert_array_equal(input_patterns(w, PLAN, 3)[0], first)
-    assert not np.array_equal(input_patterns(w, PLAN, 4)[0], first)
-    assert not np.array_equal(input_patterns(w, PLAN.changed(["seed=2"]), 3)[0], first)
-    more, _ = input_patterns(w, PLAN.changed(["patterns=6"]), 3)
+    first, _ = input_patterns(w, PLAN, 3, EVERY)
+    np.testing.assert_array_equal(input_patterns(w, PLAN, 3, EVERY)[0], first)
+    assert not np.array_equal(input_patterns(w, PLAN, 4, EVERY)[0], first)
+    assert not np.array_equal(input_patterns(w, PLAN.changed(["seed=2"]), 3, EVERY)[0], first)
+    more, _ = input_patterns(w, PLAN.changed(["patterns=6"]), 3, range(6))
     np.testing.assert_array_equal(more[: len(first)], first)
     # Which rows conduct does not depend on the weights, so that flipping one keeps the others' patterns.
-    np.testing.assert_array_equal(input_patterns(-w, PLAN, 3)[0], -first)
+    np.testing.assert_array_equal(input_patterns(-w, PLAN, 3, EVERY)[0], -first)
 
 
 def test_every_row_conducts_equally_often() -> None:
@@ -114,7 +115,7 @@ def test_every_row_conducts_equally_often() -> None:
     Rows of one pattern exclude each other, which scales the statistic by (N - 1) / N.
     """
     w, columns = weights(), 600
-    first = np.array([input_patterns(w, PLAN, index)[0][:9] for index in range(columns)])
+    first = np.array([input_patterns(w, PLAN, index, EVERY)[0][:9] for index in range(columns)])
     conducts = (first * w == 1).sum(axis=0)
     for n_on, found in list(zip(PLAN.n_on, conducts, strict=True))[1:-1]:
         share = n_on / 64
@@ -126,6 +127,6 @@ def test_every_row_conducts_equally_often() -> None:
 def test_rows_conduct_independently_of_their_neighbours() -> None:
     """Correlation of neighbouring rows at K = 32 is that of drawing without putting back: 4 standard errors, 6e-5."""
     w = weights()
-    half = np.array([input_patterns(w, PLAN, index)[0][4] for index in range(600)]) * w
+    half = np.array([input_patterns(w, PLAN, index, EVERY)[0][4] for index in range(600)]) * w
     together = (half[:, 1:] * half[:, :-1]).astype(float).mean()
     assert abs(together + 1 / 63) < 4 / np.sqrt(600 * 63)

@@ -31,7 +31,7 @@ from prcim.spice.outcome import Outcome
 PLAN = named_plan("8t-64-quick").changed(["rows=16", "sums=9", "patterns=5"])
 COLUMN = PLAN.make_column(resistor_load(1e4), 1e4)
 DRAW = COLUMN.draw(PLAN.make_mismatch(), (PLAN.seed, 1, 3))
-INPUTS, _ = input_patterns(DRAW.weights, PLAN, 3)
+INPUTS, _ = input_patterns(DRAW.weights, PLAN, 3, range(PLAN.sampling.patterns))
 COUNT = len(INPUTS)
 NOTHING = ReadCost(n_on=(0,), beyond_j=(0.0,), v_end_v=(0.0,), reference_j=0.0, decision_j=0.0)
 COST = ReadCost(n_on=(0, 16), beyond_j=(0.0, 16e-15), reference_j=1e-13, decision_j=2e-13)

@@ -7,6 +7,7 @@ from typing import final
 import numpy as np
 import pandas as pd
 
+from prcim.cells.column import ColumnDraw
 from prcim.characterize.chunk import Chunk
 from prcim.characterize.composed.composition import Composition
 from prcim.characterize.patterns import input_patterns
@@ -14,6 +15,8 @@ from prcim.characterize.plan import Plan
 from prcim.characterize.read_cost import ReadCost
 from prcim.characterize.streams import Stream
 
+#: Inputs of cells that are composed at a time, whole patterns of one column: tens of megabytes of curves.
+INPUTS_AT_ONCE = 2**18
 BEYOND = "failed: the bit line leaves the range of the cells' curves"
 
 
@@ -44,16 +47,25 @@ class ComposedEngine:
         return frame
 
     def _column(self, index: int) -> pd.DataFrame:
-        started = time.perf_counter()
         plan = self.plan
         draw = self.composition.column.draw(plan.make_mismatch(), (plan.seed, Stream.COLUMN, index))
-        inputs, n_on = input_patterns(draw.weights[: plan.n_used], plan, index)
+        step = max(1, INPUTS_AT_ONCE // (plan.sampling.sums * plan.n_used))
+        parts = [
+            self._patterns(index, draw, range(first, min(first + step, plan.sampling.patterns)))
+            for first in range(0, plan.sampling.patterns, step)
+        ]
+        return pd.concat(parts)
+
+    def _patterns(self, index: int, draw: ColumnDraw, patterns: range) -> pd.DataFrame:
+        started = time.perf_counter()
+        plan = self.plan
+        inputs, n_on = input_patterns(draw.weights[: plan.n_used], plan, index, patterns)
         v_bl_v, energy_j, inside = self.composition.shots(draw, inputs)
         return pd.DataFrame(
             {
                 "chip": -1,
                 "column": index,
-                "pattern": np.arange(len(inputs)) // plan.sampling.sums,
+                "pattern": np.repeat(patterns, plan.sampling.sums),
                 "mac": 2 * n_on - plan.n_used,
                 "v_bl_v": v_bl_v,
                 "energy_j": energy_j + self.cost.added_j(n_on),
