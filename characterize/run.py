@@ -184,7 +184,7 @@ def _solve(ngspice: Ngspice, timeout_s: float, deck: Deck) -> Outcome:
 
 
 def _made(missing: list[Chunk], maker: Callable[[int], Maker]) -> Iterator[tuple[Chunk, Maker]]:
-    """Each chunk and its maker, of which there is one at a time."""
+    """Each chunk and its maker. One is made when the one before has no more chunks: all together would take memory."""
     for point, some in groupby(missing, lambda chunk: chunk.point):
         its = maker(point)
         for chunk in some:

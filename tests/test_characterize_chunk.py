@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from prcim.characterize.chunk import Chunk, chunks, read_sums
+from prcim.characterize.chunk import READS, Chunk, chunks, read_sums
 from prcim.characterize.patterns import input_patterns
 from prcim.characterize.plan import named_plan
 
@@ -52,6 +52,15 @@ def test_chunks_of_reads_in_time_are_small() -> None:
         for mode, plan in {mode: PLAN.changed([f"mode={mode}"]) for mode in ("steady", "pulsed")}.items()
     }
     assert largest == {"steady": 4 * 9 * 4, "pulsed": 9 * 4}
+
+
+@CHEAP
+@given(sums=st.integers(3, 65), patterns=st.integers(2, 2016), engine=st.sampled_from(["column", "composed"]))
+def test_chunks_of_columns_fit_memory(sums: int, patterns: int, engine: str) -> None:
+    plan = PLAN.changed([f"sums={sums}", f"patterns={patterns}", f"engine={engine}", "sampling.columns=70"])
+    of_columns = [chunk for chunk in chunks(plan) if chunk.kind == "columns"]
+    assert all(chunk.shots(plan) <= READS for chunk in of_columns)
+    assert [i for chunk in of_columns for i in range(chunk.first, chunk.last)] == list(range(70))
 
 
 def test_names_sort_as_the_work_does() -> None:
@@ -105,6 +114,8 @@ def test_patterns_are_keyed_by_column_and_number() -> None:
     assert not np.array_equal(input_patterns(w, PLAN.changed(["seed=2"]), 3, EVERY)[0], first)
     more, _ = input_patterns(w, PLAN.changed(["patterns=6"]), 3, range(6))
     np.testing.assert_array_equal(more[: len(first)], first)
+    one, _ = input_patterns(w, PLAN, 3, [1])
+    np.testing.assert_array_equal(one, first[len(one) : 2 * len(one)])
     # Which rows conduct does not depend on the weights, so that flipping one keeps the others' patterns.
     np.testing.assert_array_equal(input_patterns(-w, PLAN, 3, EVERY)[0], -first)
 

@@ -1,15 +1,20 @@
 """Composed columns against ngspice's, in whole runs: agreement, the same bytes, refusals."""
 
+import weakref
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from prcim.characterize import run as run_module
 from prcim.characterize.chunk import checked_columns, checked_sums, chip_sums, chunks
 from prcim.characterize.composed import agreement as agreement_module
+from prcim.characterize.composed import engine as composed_engine
 from prcim.characterize.composed.agreement import LARGEST_MAX, RMS_MAX, SPREAD_MAX, compared
+from prcim.characterize.composed.composition import Composition, compose
 from prcim.characterize.lut.file import load_luts
 from prcim.characterize.plan import Plan, named_plan
 from prcim.characterize.run import Characterization, run_plan, worker_setup
@@ -84,6 +89,40 @@ def test_workers_and_order_do_not_matter(found: Characterization, tmp_path: Path
     again = run(BASE, tmp_path / "one")
     assert 0 < again.summary["shots_resumed"] < again.summary["shots"]
     assert (tmp_path / "one/lut.npz").read_bytes() == (found.folder / "lut.npz").read_bytes()
+
+
+def test_patterns_at_a_time_do_not_matter(
+    found: Characterization, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for the order in which a matrix product adds."""
+    monkeypatch.setattr(composed_engine, "INPUTS_AT_ONCE", 1)
+    again = run(BASE, tmp_path)
+    columns = [
+        read_samples(folder, chunks(BASE), plan_id=found.lut.plan_id)["columns"] for folder in (found.folder, tmp_path)
+    ]
+    pd.testing.assert_frame_equal(columns[0], columns[1], rtol=1e-9)
+    np.testing.assert_allclose(again.lut.bank, found.lut.bank, atol=1e-6)
+
+
+def test_curves_are_kept_for_two_conditions_at_most(tmp_path: Path) -> None:
+    """They are made when their first column is, and not at all when nothing is missing."""
+    plan = BASE.changed(["pvt.temps_c=[27, 60, 0]"])
+    composed: list[float] = []
+    alive: list[weakref.ref[Composition]] = []
+
+    def counting(plan: Plan, *args: Any, **options: Any) -> Composition:
+        assert sum(ref() is not None for ref in alive) <= 1
+        made = compose(plan, *args, **options)
+        composed.append(plan.technology.temp_c)
+        alive.append(weakref.ref(made))
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_module, "compose", counting)
+        run(plan, tmp_path)
+        assert composed == [27, 60, 0]
+        assert run(plan, tmp_path).summary["shots_resumed"] > 0
+        assert composed == [27, 60, 0]
 
 
 def test_too_far_off_and_there_is_no_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,6 +177,19 @@ def test_model_file_that_is_missing_or_lacks_a_model(tmp_path: Path) -> None:
         ("name = 'a'\n[read]\nv_wl_v = inf", r"read\.v_wl_v: .*finite"),
         ("name = 'a'\n[technology]\nnmos = 'nch'", "models, nmos and pmos belong together"),
         ("name = 'a'\n[column]\nrows = 8\n[sampling]\nsums = 17", r"sampling\.sums is 17; 8 inputs have 9 sums"),
+        (
+            "name = 'a'\n[sampling]\nsums = 65\npatterns = 2100",
+            "sampling asks for 2,100 patterns at 65 sums; a column has at most 131,072 reads",
+        ),
+        (
+            "name = 'a'\n[sampling]\nsums = 65\npatterns = 8\ncolumns = 40000",
+            "sampling asks for 20,800,000 reads of columns; a table is made from at most 20,000,000",
+        ),
+        (
+            "name = 'a'\n[sampling]\nsums = 65\ncolumns = 40000\n[pvt]\ntemps_c = [0, 9, 18, 36, 45, 54, 63]",
+            "the tables of 8 conditions would hold 20,883,200 numbers; at most 20,000,000 go into a file",
+        ),
+        ("name = 'a'\n[sampling]\nchips = 1025", r"sampling\.chips: .*less than or equal to 1024"),
         ("name = 'a'\nseed = -1", "seed: .*greater than or equal to 0"),
         ("name = 'a'\ntechnology = 3", "technology: .*dictionary or instance"),
         ("name = 'a", "is not valid TOML"),
