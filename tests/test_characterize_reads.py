@@ -92,7 +92,7 @@ def with_ideal_reference(run: Run) -> ErrorLUT:
     plan: Plan = run.plan.changed(["reference.kind=ideal"])
     ngspice = find_ngspice()
     at = engines(plan, "f" * 64, ngspice, lambda decks: [ngspice.run(deck) for deck in decks])
-    (lut,) = build_luts("f" * 64, at, [run.samples], "test")
+    (lut,) = build_luts("f" * 64, at, [dict(run.samples)], "test")
     return lut
 
 
