@@ -23,6 +23,7 @@ from prcim.cells.reads.read import Read
 from prcim.cells.reads.steady_read import SteadyRead
 from prcim.cells.registry import CELLS
 from prcim.cells.technology import Technology, own_technology
+from prcim.characterize.lut.error_lut import QUANTILES
 from prcim.characterize.sections import (
     ColumnPlan,
     ComparatorPlan,
@@ -45,8 +46,8 @@ DECK_VERSION = 3
 TABLE_VERSION = 5
 #: Reads of columns that each of a plan's conditions may have, and reads of one column.
 SHOTS_MAX, COLUMN_SHOTS_MAX = 20_000_000, 2**17
-#: Numbers that the tables of all conditions may hold.
-NUMBERS_MAX = 20_000_000
+#: Conditions of a plan, and numbers that their tables may hold.
+CONDITIONS_MAX, NUMBERS_MAX = 1000, 20_000_000
 #: Corner, supply, V, and temperature, degrees Celsius, at which fixed thresholds are found.
 NOMINAL = ("tt", 1.1, 27.0)
 #: Corner, supply, V, temperature, degrees Celsius.
@@ -136,7 +137,10 @@ class Plan(Section):
                 f" {SHOTS_MAX:,}, for which 2 GiB of memory do. Fewer patterns lose least"
             )
         points = len(self.conditions)
-        numbers = points * own.sums * (own.columns + own.chips)
+        if points > CONDITIONS_MAX:
+            raise ValueError(f"pvt asks for {points:,} conditions; a plan has at most {CONDITIONS_MAX:,}")
+        # Curves of columns and dies, and two sets of quantiles.
+        numbers = points * own.sums * (own.columns + own.chips + 2 * QUANTILES)
         if numbers > NUMBERS_MAX:
             raise ValueError(
                 f"the tables of {points} conditions would hold {numbers:,} numbers; at most {NUMBERS_MAX:,} go into a"

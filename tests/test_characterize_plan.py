@@ -187,7 +187,11 @@ def test_model_file_that_is_missing_or_lacks_a_model(tmp_path: Path) -> None:
         ),
         (
             "name = 'a'\n[sampling]\nsums = 65\ncolumns = 40000\n[pvt]\ntemps_c = [0, 9, 18, 36, 45, 54, 63]",
-            "the tables of 8 conditions would hold 20,883,200 numbers; at most 20,000,000 go into a file",
+            "the tables of 8 conditions would hold 21,149,440 numbers; at most 20,000,000 go into a file",
+        ),
+        (
+            f"name = 'a'\n[pvt]\ncorners = ['ff']\ntemps_c = {[round(0.1 * i, 1) for i in range(1000)]}",
+            "pvt asks for 1,001 conditions; a plan has at most 1,000",
         ),
         ("name = 'a'\n[sampling]\nchips = 1025", r"sampling\.chips: .*less than or equal to 1024"),
         ("name = 'a'\nseed = -1", "seed: .*greater than or equal to 0"),
