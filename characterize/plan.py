@@ -23,7 +23,7 @@ from prcim.cells.reads.read import Read
 from prcim.cells.reads.steady_read import SteadyRead
 from prcim.cells.registry import CELLS
 from prcim.cells.technology import Technology, own_technology
-from prcim.characterize.lut.error_lut import QUANTILES
+from prcim.characterize.limits import check_size
 from prcim.characterize.sections import (
     ColumnPlan,
     ComparatorPlan,
@@ -44,10 +44,6 @@ from prcim.spice.library import read_library
 DECK_VERSION = 3
 #: Goes up whenever draws or the arithmetic of the table change.
 TABLE_VERSION = 5
-#: Reads of columns that each of a plan's conditions may have, and reads of one column.
-SHOTS_MAX, COLUMN_SHOTS_MAX = 20_000_000, 2**17
-#: Conditions of a plan, and numbers that their tables may hold.
-CONDITIONS_MAX, NUMBERS_MAX = 1000, 20_000_000
 #: Corner, supply, V, and temperature, degrees Celsius, at which fixed thresholds are found.
 NOMINAL = ("tt", 1.1, 27.0)
 #: Corner, supply, V, temperature, degrees Celsius.
@@ -99,7 +95,7 @@ class Plan(Section):
             raise ValueError(f"column.n_used is {self.n_used}; it must lie in 1..rows, and rows is {self.column.rows}")
         if self.sampling.sums > self.n_used + 1:
             raise ValueError(f"sampling.sums is {self.sampling.sums}; {self.n_used} inputs have {self.n_used + 1} sums")
-        self._fits_memory()
+        check_size(self.sampling, conditions=len(self.conditions))
         if self.read.swing_v >= self.technology.vdd_v:
             raise ValueError(
                 f"read.swing_v is {self.read.swing_v} V; it must be below vdd_v, {self.technology.vdd_v} V"
@@ -121,31 +117,6 @@ class Plan(Section):
         if self.read.mode != "pulsed":
             self.make_read()
         return self
-
-    def _fits_memory(self) -> None:
-        """What takes about 2 GiB of memory is the most: a run that is killed at its end after days would be worse."""
-        own = self.sampling
-        each = own.patterns * own.sums
-        if each > COLUMN_SHOTS_MAX:
-            raise ValueError(
-                f"sampling asks for {own.patterns:,} patterns at {own.sums} sums; a column has at most"
-                f" {COLUMN_SHOTS_MAX:,} reads. More columns say more than more patterns"
-            )
-        if own.columns * each > SHOTS_MAX:
-            raise ValueError(
-                f"sampling asks for {own.columns * each:,} reads of columns; a table is made from at most"
-                f" {SHOTS_MAX:,}, for which 2 GiB of memory do. Fewer patterns lose least"
-            )
-        points = len(self.conditions)
-        if points > CONDITIONS_MAX:
-            raise ValueError(f"pvt asks for {points:,} conditions; a plan has at most {CONDITIONS_MAX:,}")
-        # Curves of columns and dies, and two sets of quantiles.
-        numbers = points * own.sums * (own.columns + own.chips + 2 * QUANTILES)
-        if numbers > NUMBERS_MAX:
-            raise ValueError(
-                f"the tables of {points} conditions would hold {numbers:,} numbers; at most {NUMBERS_MAX:,} go into a"
-                " file. Take fewer columns, or name some of the conditions in a plan of their own"
-            )
 
     @property
     def conditions(self) -> tuple[Conditions, ...]:

@@ -1,11 +1,8 @@
 """A characterization from the plan to the table: starts, goes on where it was, ends with a file."""
 
 import json
-import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +11,6 @@ from pathlib import Path
 from typing import Any, final
 
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from prcim.characterize.build import build_luts
 from prcim.characterize.chunk import Chunk, chunks, weight
@@ -26,7 +22,7 @@ from prcim.characterize.lut.error_lut import ErrorLUT
 from prcim.characterize.lut.file import load_luts, save_luts
 from prcim.characterize.plan import Plan, plan_id
 from prcim.characterize.samples import read_chunk, read_samples, write_chunk
-from prcim.errors import RunError
+from prcim.errors import InputError, RunError
 from prcim.files import lock_folder, write_text
 from prcim.spice.deck import Deck
 from prcim.spice.ngspice import Ngspice, run_twice
@@ -94,31 +90,32 @@ def run_plan(
             # Half-written by a run that was killed; ours is the only one here.
             scratch.unlink()
         work = chunks(plan)
-        solve = partial(_solve, ngspice, timeout_s)
-        at = engines(plan, identity, ngspice, lambda decks: executor.map(solve, decks), timeout_s=timeout_s)
+        found = _found(plan, identity, folder, work)
+        _check_failures(found.failures, found.shots_in_all, plan, folder)
+        progress(found.weight, found.weight_in_all)
+        failures, luts = found.failures, None if found.missing else _finished(folder, identity)
+        if luts is None:
+            solve = partial(_solve, ngspice, timeout_s)
+            at = engines(plan, identity, ngspice, lambda decks: executor.map(solve, decks), timeout_s=timeout_s)
 
-        def maker(point: int) -> Maker:
-            own = Maker(engine=at[point])
-            return own.composing(lambda decks: executor.map(solve, decks)) if plan.engine == "composed" else own
+            def maker(point: int) -> Maker:
+                own = Maker(engine=at[point])
+                return own.composing(lambda decks: executor.map(solve, decks)) if plan.engine == "composed" else own
 
-        resumed = _simulate_missing(plan, identity, maker, folder, work, executor, workers, progress)
-        failed = []
+            def read(point: int) -> dict[str, pd.DataFrame]:
+                return read_samples(folder, [chunk for chunk in work if chunk.point == point], plan_id=identity)
 
-        def read(point: int) -> dict[str, pd.DataFrame]:
-            found = read_samples(folder, [chunk for chunk in work if chunk.point == point], plan_id=identity)
-            failed.append(sum(_failures(rows) for rows in found.values()))
-            return found
-
-        samples = map(read, range(len(plan.conditions)))
-        save_luts(build_luts(identity, at, samples, f"ngspice-{ngspice.version}"), folder / "lut.npz")
-        # What everybody else will read: single precision, as the file has it.
-        luts = load_luts(folder / "lut.npz")
+            failures = _simulate_missing(plan, found, maker, folder, executor, workers, progress)
+            samples = map(read, range(len(plan.conditions)))
+            save_luts(build_luts(identity, at, samples, f"ngspice-{ngspice.version}"), folder / "lut.npz")
+            # What everybody else will read: single precision, as the file has it.
+            luts = load_luts(folder / "lut.npz")
         summary = {
             "plan_id": identity,
             "engine": plan.engine,
-            "shots": sum(chunk.shots(plan) for chunk in work),
-            "shots_resumed": resumed,
-            "failures": sum(failed),
+            "shots": found.shots_in_all,
+            "shots_resumed": found.shots,
+            "failures": failures,
             "seconds": round(time.monotonic() - started, 1),
             # The column engine is what others are held against.
             "agreement": luts[0].meta["agreement"],
@@ -127,34 +124,6 @@ def run_plan(
         }
         write_text(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
         return Characterization(folder=folder, luts=luts, summary=summary)
-
-
-def worker_setup() -> None:
-    """Prepares a worker process: a Ctrl-C is the parent's business, and an end asked for ends the simulator too.
-
-    One thread for arithmetic: sums are then added in one order, and workers do not wait for each other.
-    """
-    threadpool_limits(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave)
-    threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True).start()
-
-
-def _leave_with_parent(parent: int) -> None:
-    """Ends the worker when its parent was killed: nobody would, and its simulator would run on."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(1)
-    os._exit(1)
-
-
-def _leave(_signum: int, _frame: object) -> None:
-    """Unwinds what the worker does, which ends its simulator; the pool would catch that, so a timer ends the rest."""
-    timer = threading.Timer(0.5, os._exit, (1,))
-    timer.daemon = True
-    timer.start()
-    raise SystemExit(1)
 
 
 @final
@@ -179,11 +148,57 @@ class Maker:
         return self.engine.simulate(chunk)
 
 
+@final
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What earlier runs left: chunks without a file; of those with one the shots, their weight, those that failed."""
+
+    missing: tuple[Chunk, ...]
+    shots: int
+    weight: int
+    failures: int
+    shots_in_all: int
+    weight_in_all: int
+
+
+def _found(plan: Plan, identity: str, folder: Path, work: list[Chunk]) -> Found:
+    """Reads every file once, since a damaged one must be named before anything is simulated."""
+    missing = []
+    shots = done = failures = shots_in_all = weight_in_all = 0
+    for chunk in work:
+        rows = read_chunk(folder, chunk, plan_id=identity)
+        shots_in_all += chunk.shots(plan)
+        weight_in_all += weight(chunk, plan)
+        if rows is None:
+            missing.append(chunk)
+        else:
+            shots += chunk.shots(plan)
+            done += weight(chunk, plan)
+            failures += _failures(rows)
+    return Found(
+        missing=tuple(missing),
+        shots=shots,
+        weight=done,
+        failures=failures,
+        shots_in_all=shots_in_all,
+        weight_in_all=weight_in_all,
+    )
+
+
+def _finished(folder: Path, identity: str) -> tuple[ErrorLUT, ...] | None:
+    """The tables of a run that got to its end; None if there are none, or others, or damaged ones."""
+    try:
+        luts = load_luts(folder / "lut.npz")
+    except InputError:
+        return None
+    return luts if luts[0].plan_id == identity else None
+
+
 def _solve(ngspice: Ngspice, timeout_s: float, deck: Deck) -> Outcome:
     return run_twice(ngspice, deck, timeout_s)
 
 
-def _made(missing: list[Chunk], maker: Callable[[int], Maker]) -> Iterator[tuple[Chunk, Maker]]:
+def _made(missing: Sequence[Chunk], maker: Callable[[int], Maker]) -> Iterator[tuple[Chunk, Maker]]:
     """Each chunk and its maker. One is made when the one before has no more chunks: all together would take memory."""
     for point, some in groupby(missing, lambda chunk: chunk.point):
         its = maker(point)
@@ -193,31 +208,17 @@ def _made(missing: list[Chunk], maker: Callable[[int], Maker]) -> Iterator[tuple
 
 def _simulate_missing(
     plan: Plan,
-    identity: str,
+    found: Found,
     maker: Callable[[int], Maker],
     folder: Path,
-    work: list[Chunk],
     executor: Executor,
     workers: int,
     progress: Progress,
 ) -> int:
-    """Simulates the chunks that have no file; returns the number of shots that had one."""
-    total = sum(chunk.shots(plan) for chunk in work)
-    weights = {chunk: weight(chunk, plan) for chunk in work}
-    resumed = done = failures = 0
-    missing = []
-    for chunk in work:
-        rows = read_chunk(folder, chunk, plan_id=identity)
-        if rows is None:
-            missing.append(chunk)
-        else:
-            resumed += chunk.shots(plan)
-            done += weights[chunk]
-            failures += _failures(rows)
-    _check_failures(failures, total, plan, folder)
-    progress(done, sum(weights.values()))
+    """Simulates the chunks that have no file; returns how many shots failed, those of earlier runs included."""
+    done, failures = found.weight, found.failures
     pending: dict[Future[pd.DataFrame], Chunk] = {}
-    queue = _made(missing, maker)
+    queue = _made(found.missing, maker)
     while True:
         for chunk, its in queue:
             pending[executor.submit(its.make, chunk)] = chunk
@@ -225,7 +226,7 @@ def _simulate_missing(
             if len(pending) >= 2 * workers:
                 break
         if not pending:
-            return resumed
+            return failures
         finished, _ = wait(pending, return_when=FIRST_COMPLETED)
         for future in finished:
             chunk = pending.pop(future)
@@ -233,10 +234,10 @@ def _simulate_missing(
             for name, deck in rows.attrs.get("decks", {}).items():
                 write_text(folder / "failed" / name, deck)
             write_chunk(folder, chunk, rows)
-            done += weights[chunk]
+            done += weight(chunk, plan)
             failures += _failures(rows)
-            _check_failures(failures, total, plan, folder)
-            progress(done, sum(weights.values()))
+            _check_failures(failures, found.shots_in_all, plan, folder)
+            progress(done, found.weight_in_all)
 
 
 def _failures(rows: pd.DataFrame) -> int:

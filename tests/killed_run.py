@@ -15,7 +15,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from prcim.characterize.plan import named_plan
-from prcim.characterize.run import run_plan, worker_setup
+from prcim.characterize.run import run_plan
+from prcim.characterize.worker import worker_setup
 from prcim.spice.ngspice import find_ngspice
 
 PLAN = named_plan("8t-64-quick").changed(

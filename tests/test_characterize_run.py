@@ -16,8 +16,9 @@ import pytest
 from prcim.characterize.chunk import Chunk, Kind, chunks
 from prcim.characterize.engine import Engine, engines
 from prcim.characterize.plan import named_plan, plan_id
-from prcim.characterize.run import Characterization, run_folder, run_plan, worker_setup
+from prcim.characterize.run import Characterization, run_folder, run_plan
 from prcim.characterize.samples import chunk_file, read_samples
+from prcim.characterize.worker import worker_setup
 from prcim.errors import InputError
 from prcim.spice.ngspice import Ngspice, find_ngspice
 
@@ -131,14 +132,35 @@ def test_interrupted_again_and_again(first: Characterization, tmp_path: Path, si
     same_samples(first.folder, tmp_path)
 
 
-def test_finished_run_is_not_simulated_again(first: Characterization, tmp_path: Path, simulated: list[Chunk]) -> None:
+def test_finished_run_is_not_simulated_again(
+    first: Characterization, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even what decides its read: ngspice is not started."""
     folder = Path(shutil.copytree(first.folder, tmp_path / "copy"))
     seen: list[tuple[int, int]] = []
+    monkeypatch.setattr(Ngspice, "run", lambda *_, **__: pytest.fail("ngspice was started"))
     again = run(folder, progress=lambda done, total: seen.append((done, total)))
-    assert not simulated
     assert seen == [(TOTAL, TOTAL)]
-    assert again.summary["shots_resumed"] == TOTAL
+    timing = {"shots_resumed": TOTAL, "seconds": again.summary["seconds"]}
+    assert again.summary == first.summary | timing
     assert table(folder) == table(first.folder)
+
+
+@pytest.mark.parametrize("left", ["nothing", "a half", "that of another plan"])
+def test_table_of_a_finished_run_is_made_anew(
+    first: Characterization, tmp_path: Path, simulated: list[Chunk], left: str
+) -> None:
+    folder = Path(shutil.copytree(first.folder, tmp_path / "copy"))
+    whole = table(folder)
+    path = folder / "lut.npz"
+    path.unlink()
+    if left == "a half":
+        path.write_bytes(whole[: len(whole) // 2])
+    elif left == "that of another plan":
+        path.write_bytes(Path("characterize/tables/8t-64.npz").read_bytes())
+    assert run(folder).summary["shots_resumed"] == TOTAL
+    assert not simulated
+    assert table(folder) == whole
 
 
 def test_progress_grows_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: Characterization) -> None:

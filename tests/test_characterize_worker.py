@@ -12,7 +12,7 @@ import pytest
 CHILD = """
 import multiprocessing, os, sys
 from concurrent.futures import ProcessPoolExecutor
-from prcim.characterize.run import worker_setup
+from prcim.characterize.worker import worker_setup
 from prcim.spice.deck import Deck
 from prcim.spice.ngspice import Ngspice
 

@@ -23,7 +23,7 @@ def worker_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     Raises:
         RunError: a worker was killed.
     """
-    from prcim.characterize.run import worker_setup
+    from prcim.characterize.worker import worker_setup
 
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=worker_setup)
