@@ -120,7 +120,7 @@ def to_lanes(values: NDArray[Any], blocks: int) -> NDArray[Any]:
 
 
 def to_blocks(values: NDArray[Any]) -> NDArray[Any]:
-    """Values (G, O, ...) as (blocks of 16 outputs, G, 16, ...), flat, zeros for what is left.
+    """Values (G, O) or (G, O, W) as (blocks of 16 outputs, G, 16) or with W, flat, zeros for what is left.
 
     Example:
         >>> to_blocks(np.arange(1, 5).reshape(2, 2))[[0, 1, 2, 16, 17]]
@@ -128,6 +128,9 @@ def to_blocks(values: NDArray[Any]) -> NDArray[Any]:
     """
     groups, outputs, *rest = values.shape
     blocks = -(-outputs // 16)
-    padded = np.zeros((groups, blocks * 16, *rest), values.dtype)
-    padded[:, :outputs] = values
-    return np.ascontiguousarray(padded.reshape(groups, blocks, 16, *rest).swapaxes(0, 1)).ravel()
+    # What belongs together is moved as one piece: many times faster than number by number.
+    pieces = values.view(f"V{values.dtype.itemsize * rest[0]}")[..., 0] if rest else values
+    padded = np.zeros((groups, blocks * 16), pieces.dtype)
+    padded[:, :outputs] = pieces
+    moved = np.ascontiguousarray(padded.reshape(groups, blocks, 16).swapaxes(0, 1))
+    return moved.view(values.dtype).ravel()

@@ -34,6 +34,8 @@ def worker_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
             pool.submit(int)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         yield pool
+        # Idle ones end by themselves, and say nothing.
+        pool.shutdown()
     except BrokenProcessPool:
         raise RunError("a worker process was killed; run the same command again to go on") from None
     finally:
