@@ -36,6 +36,7 @@ Worked example, the COLUMN draw of (group 1, channel 10) in a layer of 2 groups 
     '0xe4e9'
 """
 
+import functools
 from enum import IntEnum
 
 import torch
@@ -59,8 +60,14 @@ def make_key(*, seed: int, purpose: Purpose, chip: int = 0, layer: int = 0, step
     """The 64-bit key of a stream, as two words."""
     key = (0, 0)
     for value in (seed, int(purpose), chip, layer, step):
-        key = philox((value & 0xFFFFFFFF, (value >> 32) & 0xFFFFFFFF, 0, 0), key)[:2]
+        key = _key_below(key, value)
     return key
+
+
+# Streams of a network have most of their beginnings in common.
+@functools.lru_cache(maxsize=1024)
+def _key_below(key: tuple[int, int], value: int) -> tuple[int, int]:
+    return philox((value & 0xFFFFFFFF, (value >> 32) & 0xFFFFFFFF, 0, 0), key)[:2]
 
 
 def column_blocks(*, groups: int, channels: int, each: int = 8) -> Tensor:

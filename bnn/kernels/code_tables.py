@@ -51,13 +51,27 @@ def code_tables(errors: NDArray[Any], below: NDArray[np.int32], steps: NDArray[n
     if (below != kinds).any():
         kinds, which = np.unique(below, return_inverse=True)
         which = which.reshape(below.shape).astype(np.int64)
-    found = _of_kinds(errors.tobytes(), errors.dtype, errors.shape, kinds.tobytes(), steps.tobytes())
+    found = _of_kinds(_Content(errors.tobytes()), errors.dtype, errors.shape, kinds.tobytes(), steps.tobytes())
     return None if found is None else CodeTables(tables=found[0], which=which, cuts=found[1], by_draw=found[2])
+
+
+@final
+class _Content:
+    """Bytes as a key: found by a few of them and then compared, since a hash of all takes as long as a small layer."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def __hash__(self) -> int:
+        return hash(self.content[:: len(self.content) // 64 + 1])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Content) and self.content == other.content
 
 
 @functools.lru_cache(maxsize=16)
 def _of_kinds(
-    content: bytes, dtype: np.dtype[Any], shape: tuple[int, int], kinds: bytes, steps: bytes
+    content: _Content, dtype: np.dtype[Any], shape: tuple[int, int], kinds: bytes, steps: bytes
 ) -> tuple[NDArray[np.uint8], int, NDArray[np.uint8]] | None:
     """Tables, cuts and codes of columns of some thresholds; kept, since layers and mini-batches mostly share them.
 
@@ -65,7 +79,10 @@ def _of_kinds(
         content, dtype, shape: of the errors.
         kinds, steps: 32-bit integers.
     """
-    errors, places = np.frombuffer(content, dtype).reshape(shape).astype(np.int32), np.frombuffer(kinds, np.int32)
+    errors, places = (
+        np.frombuffer(content.content, dtype).reshape(shape).astype(np.int32),
+        np.frombuffer(kinds, np.int32),
+    )
     if (np.diff(errors, axis=1) < 0).any():
         return None
     count, draws = shape

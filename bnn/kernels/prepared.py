@@ -249,9 +249,9 @@ class Prepared:
 
 def _narrow(*tables: Tensor) -> tuple[NDArray[Any], ...]:
     """Flat tables, in 16 bits if all fit: half of the memory to look them up in."""
-    limit = np.iinfo(np.int16)
-    fits = all(not table.numel() or (table.min() >= limit.min and table.max() <= limit.max) for table in tables)
-    return tuple(table.flatten().numpy().astype(np.int16 if fits else np.int32) for table in tables)
+    arrays, limit = [table.flatten().numpy() for table in tables], np.iinfo(np.int16)
+    fits = all(not array.size or (array.min() >= limit.min and array.max() <= limit.max) for array in arrays)
+    return tuple(array.astype(np.int16 if fits else np.int32) for array in arrays)
 
 
 def _rows(x: Tensor, groups: int) -> Words:
